@@ -1,0 +1,1 @@
+"""Targets, device profiles, board support and runners."""

@@ -1,0 +1,124 @@
+"""The one interface of everything that can run a compiled model: host, emulators, boards.
+
+A runner builds an export folder's C, loads it, runs inputs, and reads back what happened. Each runner
+is one file of this folder (`runner_NAME.py`) with a class `RUNNER` and is found by enumeration.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.devices.profiles import Target
+
+Evidence = Literal["estimated", "emulated", "measured"]
+
+
+@dataclass(frozen=True)
+class BuildInfo:
+    """What a build produced.
+
+    Attributes:
+        image: The linked file.
+        compiler: Name and version, for example ``"arm-none-eabi-gcc 12.2.1"``.
+        flags: Compiler flags, in order, without paths.
+        code_bytes: Flash of the model's own code (executor and kernels, without the harness).
+        constants_bytes: Flash of weights and tables.
+        static_ram_bytes: Writable globals (must be 0 for the runtime).
+        sections: Size by symbol group, for the report.
+    """
+
+    image: Path
+    compiler: str
+    flags: tuple[str, ...]
+    code_bytes: int | None
+    constants_bytes: int | None
+    static_ram_bytes: int | None
+    sections: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What one inference did. What a runner cannot know is None.
+
+    Attributes:
+        outputs: One array for every model output, dtype and shape as in the model.
+        digests: CRC-32 of each layer's complete output rows in row order, by layer index.
+        instructions: Executed in the whole inference.
+        layer_instructions: Executed inside each layer's kernel, by layer index.
+        cycles: Counted by the device.
+        latency_ms: By the device's clock.
+        stack_bytes: High-water mark of the stack from the call of the inference on.
+        arena_bytes: Highest arena byte that was touched, plus one.
+    """
+
+    outputs: tuple[NDArray[np.generic], ...]
+    digests: tuple[int, ...] | None = None
+    instructions: int | None = None
+    layer_instructions: tuple[int, ...] | None = None
+    cycles: int | None = None
+    latency_ms: float | None = None
+    stack_bytes: int | None = None
+    arena_bytes: int | None = None
+
+
+class Runner(ABC):
+    """Build, load, run, read back, close. Use as a context manager.
+
+    Attributes:
+        name: As in `--on NAME`.
+        evidence: What its figures are.
+    """
+
+    name: ClassVar[str]
+    evidence: ClassVar[Evidence]
+
+    def __init__(self, target: Target, argument: str | None = None) -> None:
+        """Make a runner; `argument` is what follows the colon in `--on NAME:ARGUMENT`."""
+        self.target = target
+        self.argument = argument
+
+    @abstractmethod
+    def unavailable(self) -> str | None:
+        """Why this runner cannot run here, and what would enable it; None when it can."""
+
+    @abstractmethod
+    def build(self, source: Path, work: Path) -> BuildInfo:
+        """Compile an export's `c/` folder; files go to `work`.
+
+        Raises:
+            RunnerError: No compiler, or the build failed.
+        """
+
+    @abstractmethod
+    def load(self, build: BuildInfo) -> None:
+        """Start the built image."""
+
+    @abstractmethod
+    def run(self, inputs: tuple[NDArray[np.generic], ...]) -> RunResult:
+        """One inference.
+
+        Raises:
+            RunnerError: The program faulted, left its memory, or did not answer in time.
+        """
+
+    def close(self) -> None:  # noqa: B027 - not every runner holds something
+        """Release what `load` took."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""The compiler: front doors, graph, passes, planner."""

@@ -1,0 +1,1 @@
+"""Front doors: everything that produces a graph."""

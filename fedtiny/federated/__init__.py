@@ -1,0 +1,1 @@
+"""The fleet: clients, engines, checkpoints, accounting."""

@@ -1,0 +1,1 @@
+"""Masks, densities and pruning methods; one file a method."""

@@ -1,0 +1,1 @@
+"""report.json and the HTML page made from it."""

@@ -1,0 +1,1 @@
+"""How kernels pack weights; one file a packing."""
