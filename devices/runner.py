@@ -1,7 +1,7 @@
 """The one interface of everything that can run a compiled model: host, emulators, boards.
 
-A runner builds an export folder's C, loads it, runs inputs, and reads back what happened. Each runner
-is one file of this folder (`runner_NAME.py`) with a class `RUNNER` and is found by enumeration.
+A runner builds an export folder's C, loads it, runs inputs, and reads back what happened. Each
+runner is one file of this folder (`runner_NAME.py`) with a class `RUNNER`, found by enumeration.
 """
 
 from __future__ import annotations
@@ -19,6 +19,22 @@ from numpy.typing import NDArray
 from fedtiny.devices.profiles import Target
 
 Evidence = Literal["estimated", "emulated", "measured"]
+
+
+@dataclass(frozen=True)
+class TensorType:
+    """Shape and dtype of a model's input or output, as the C program sees it (NHWC)."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Signature:
+    """What goes in and comes out of a model."""
+
+    inputs: tuple[TensorType, ...]
+    outputs: tuple[TensorType, ...]
 
 
 @dataclass(frozen=True)
@@ -98,7 +114,7 @@ class Runner(ABC):
         """
 
     @abstractmethod
-    def load(self, build: BuildInfo) -> None:
+    def load(self, build: BuildInfo, signature: Signature) -> None:
         """Start the built image."""
 
     @abstractmethod

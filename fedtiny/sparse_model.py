@@ -1,4 +1,4 @@
-"""The sparse model that training makes and the compiler reads; safetensors on disk, never pickle."""
+"""What training makes and the compiler reads; safetensors on disk, never pickle."""
 
 from __future__ import annotations
 

@@ -43,9 +43,8 @@ class Quantization:
         scale = np.asarray(self.scale, np.float32)
         zero_point = np.asarray(self.zero_point, np.int32)
         if scale.shape != zero_point.shape or scale.ndim != (0 if self.axis is None else 1):
-            raise GraphError(
-                f"quantization: scale {scale.shape}, zero_point {zero_point.shape}, axis {self.axis}"
-            )
+            shapes = f"scale {scale.shape}, zero_point {zero_point.shape}"
+            raise GraphError(f"quantization: {shapes}, axis {self.axis}")
         if not np.all(np.isfinite(scale) & (scale > 0)):
             raise GraphError("quantization: every scale must be finite and positive")
         object.__setattr__(self, "scale", scale)
