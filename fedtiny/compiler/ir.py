@@ -160,9 +160,10 @@ class AveragePool2d(Attributes):
 
 @dataclass(frozen=True)
 class Relu(Attributes):
-    """max(x, 0); fused into its producer before planning."""
+    """max(x, 0), or clamped to [0, 6]; fused into its producer before planning."""
 
     op: ClassVar[str] = "relu"
+    activation: Activation = "relu"
 
 
 @dataclass(frozen=True)

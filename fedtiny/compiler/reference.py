@@ -1,0 +1,308 @@
+"""The reference executor: what every graph means, in numpy, float32 or exact int8.
+
+For int8 it gives the same integers as LiteRT's reference kernels (`BUILTIN_REF`) for every tensor;
+the C kernels are compared with it bit for bit. Graphs have batch 1, but inputs may have any
+batch size: samples do not interact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from fedtiny.compiler import quantization as q
+from fedtiny.compiler.ir import (
+    Activation,
+    Add,
+    Attributes,
+    AveragePool2d,
+    BatchNorm,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Graph,
+    Node,
+    Padding,
+    Relu,
+    Reshape,
+)
+from fedtiny.errors import UnsupportedError, UsageError
+
+Array = NDArray[Any]
+PATCH_ELEMENTS = 1 << 22
+"""Convolutions unfold at most about this many elements at a time."""
+
+
+def execute(graph: Graph, inputs: Mapping[str, Array], keep_all: bool = False) -> dict[str, Array]:
+    """Run a graph.
+
+    Args:
+        graph: Float32 or int8.
+        inputs: By name, every input of the graph, `(N, ...)` with the graph's shape after the
+            batch dimension and its dtype; N is the same for all.
+        keep_all: Return every activation, inputs first, rather than only the outputs.
+
+    Returns:
+        Arrays by tensor name, `(N, ...)`.
+
+    Raises:
+        UsageError: An input is missing or has the wrong shape or dtype.
+        UnsupportedError: A node has no meaning in the dtype of its input.
+    """
+    values: dict[str, Array] = {}
+    for name in graph.inputs:
+        values[name] = _checked(graph, name, inputs)
+    last_use = {name: i for i, node in enumerate(graph.nodes) for name in node.inputs}
+    for index, node in enumerate(graph.nodes):
+        table = _INT8 if graph[node.inputs[0]].dtype == "int8" else _FLOAT
+        run = table.get(type(node.attributes))
+        if run is None:
+            dtype = graph[node.inputs[0]].dtype
+            raise UnsupportedError(f"node {node.name!r}: {node.op} has no {dtype} meaning.")
+        values[node.output] = run(graph, node, values[node.inputs[0]], values)
+        if not keep_all:
+            for name in set(node.inputs):
+                if last_use[name] == index and name not in graph.outputs:
+                    values.pop(name, None)
+    return values if keep_all else {name: values[name] for name in graph.outputs}
+
+
+def _checked(graph: Graph, name: str, inputs: Mapping[str, Array]) -> Array:
+    tensor = graph[name]
+    if name not in inputs:
+        raise UsageError(f"input {name!r} of graph {graph.name!r} is missing.")
+    x = np.asarray(inputs[name])
+    if x.shape[1:] != tensor.shape[1:] or x.ndim != len(tensor.shape) or x.dtype != tensor.dtype:
+        shape = ("N", *tensor.shape[1:])
+        raise UsageError(
+            f"input {name!r} is {x.dtype}{x.shape}; {tensor.dtype}({', '.join(map(str, shape))}) "
+            "is wanted."
+        )
+    return x
+
+
+def output_size(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int) -> int:
+    """Rows (or columns) that a window makes.
+
+    Args:
+        size: Input rows.
+        kernel: Rows of the window.
+        stride: Rows from one window to the next.
+        pads: Rows of padding before and after.
+        dilation: Rows from one tap to the next.
+    """
+    return (size + sum(pads) - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _windows(
+    x: Array,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: Padding,
+    dilation: tuple[int, int] = (1, 1),
+) -> Array:
+    """A view `(N, oh, ow, C, kh, kw)` of the zero-padded input's windows."""
+    padded = np.pad(x, ((0, 0), *padding, (0, 0))) if padding != ((0, 0), (0, 0)) else x
+    spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    view: Array = sliding_window_view(padded, spans, axis=(1, 2))
+    return view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
+
+
+def _convolve(x: Array, weights: Array, attributes: Conv2d) -> Array:
+    """Convolve `(N, H, W, C)` with OHWI weights of the same dtype: `(N, oh, ow, O)`."""
+    out_channels, kh, kw, depth = weights.shape
+    groups = attributes.groups
+    a = attributes
+    rows, columns = (
+        output_size(x.shape[1 + i], (kh, kw)[i], a.stride[i], a.padding[i], a.dilation[i])
+        for i in range(2)
+    )
+    out = np.empty((len(x), rows, columns, out_channels), x.dtype)
+    step = max(1, PATCH_ELEMENTS // max(1, rows * columns * kh * kw * depth * groups))
+    per_group = out_channels // groups
+    for start in range(0, len(x), step):
+        part = x[start : start + step]
+        view = _windows(part, (kh, kw), a.stride, a.padding, a.dilation)
+        for g in range(groups):
+            taps = view[:, :, :, g * depth : (g + 1) * depth].transpose(0, 1, 2, 4, 5, 3)
+            patches = taps.reshape(-1, kh * kw * depth)
+            channels = slice(g * per_group, (g + 1) * per_group)
+            kernel = weights[channels].reshape(per_group, -1)
+            result = patches @ kernel.T
+            out[start : start + step, ..., channels] = result.reshape(
+                len(part), rows, columns, per_group
+            )
+    return out
+
+
+def _convolve_depthwise(x: Array, weights: Array, attributes: DepthwiseConv2d) -> Array:
+    """Convolve every channel of `(N, H, W, C)` with its `(1, kh, kw, C)` taps."""
+    a = attributes
+    view = _windows(x, weights.shape[1:3], a.stride, a.padding, a.dilation)
+    out = np.zeros(view.shape[:4], x.dtype)
+    for i in range(weights.shape[1]):
+        for j in range(weights.shape[2]):
+            out += view[..., i, j] * weights[0, i, j]
+    return out
+
+
+def _activate(x: Array, activation: Activation) -> Array:
+    if activation == "none":
+        return x
+    return np.clip(x, np.float32(0), np.float32(6) if activation == "relu6" else None)
+
+
+def _conv2d_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    weights, bias = _constants(graph, node)
+    assert isinstance(node.attributes, Conv2d)
+    return _activate(_convolve(x, weights, node.attributes) + bias, node.attributes.activation)
+
+
+def _depthwise_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    weights, bias = _constants(graph, node)
+    assert isinstance(node.attributes, DepthwiseConv2d)
+    out = _convolve_depthwise(x, weights, node.attributes)
+    return _activate(out + bias, node.attributes.activation)
+
+
+def _fully_connected_float(
+    graph: Graph, node: Node, x: Array, values: Mapping[str, Array]
+) -> Array:
+    weights, bias = _constants(graph, node)
+    assert isinstance(node.attributes, FullyConnected)
+    return _activate(x @ weights.T + bias, node.attributes.activation)
+
+
+def _add_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    assert isinstance(node.attributes, Add)
+    return _activate(x + values[node.inputs[1]], node.attributes.activation)
+
+
+def _average_pool_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    assert isinstance(node.attributes, AveragePool2d)
+    total, count = _pool_sums(x, node.attributes)
+    return _activate((total / count).astype(np.float32), node.attributes.activation)
+
+
+def _relu_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    assert isinstance(node.attributes, Relu)
+    return _activate(x, node.attributes.activation)
+
+
+def _batch_norm_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    assert isinstance(node.attributes, BatchNorm)
+    constants: list[Array] = [graph[name].value for name in node.inputs[1:]]
+    scale, offset, mean, variance = constants
+    factor: Array = scale / np.sqrt(variance + np.float32(node.attributes.epsilon))
+    return (x - mean) * factor + offset
+
+
+def _reshape(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    return x.reshape(len(x), *graph[node.output].shape[1:])
+
+
+def _constants(graph: Graph, node: Node) -> tuple[Array, Array]:
+    return graph[node.inputs[1]].value, graph[node.inputs[2]].value
+
+
+def _pool_sums(x: Array, attributes: AveragePool2d) -> tuple[Array, Array]:
+    """Sums over windows `(N, oh, ow, C)` and the unpadded pixels in each, `(1, oh, ow, 1)`."""
+    a = attributes
+    wide = x.astype(np.float64 if x.dtype == np.float32 else np.int64)
+    ones = np.ones((1, *x.shape[1:3], 1), np.int64)
+    total = _windows(wide, a.kernel, a.stride, a.padding).sum(axis=(4, 5))
+    return total, _windows(ones, a.kernel, a.stride, a.padding).sum(axis=(4, 5))
+
+
+def _exact(x: Array, weights: Array) -> tuple[Array, Array]:
+    """Integers as floats in which every partial sum of products is exact, so that BLAS can run.
+
+    Args:
+        x: Integers of magnitude at most 255.
+        weights: int8, output channels first.
+    """
+    bound = 255 * int(np.abs(weights.reshape(len(weights), -1).astype(np.int64)).sum(1).max())
+    dtype = np.float32 if bound < 1 << 24 else np.float64
+    return x.astype(dtype), weights.astype(dtype)
+
+
+def _requantize(graph: Graph, node: Node, acc: Array) -> Array:
+    multipliers, shifts = q.conv_multipliers(node, graph)
+    scaled = q.multiply_by_quantized_multiplier(acc, multipliers, shifts)
+    return _saturate(graph, node, scaled + q.zero_point_of(graph, node.output))
+
+
+def _saturate(graph: Graph, node: Node, x: Array) -> Array:
+    low, high = q.clamp_limits(node, graph)
+    return np.clip(x, low, high).astype(np.int8)
+
+
+def _centred(graph: Graph, tensor: str, x: Array) -> Array:
+    return x.astype(np.int16) - np.int16(q.zero_point_of(graph, tensor))
+
+
+def _conv2d_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    weights, bias = _constants(graph, node)
+    assert isinstance(node.attributes, Conv2d)
+    acc = _convolve(*_exact(_centred(graph, node.inputs[0], x), weights), node.attributes)
+    return _requantize(graph, node, acc.astype(np.int64) + bias)
+
+
+def _depthwise_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    weights, bias = _constants(graph, node)
+    assert isinstance(node.attributes, DepthwiseConv2d)
+    centred = _centred(graph, node.inputs[0], x).astype(np.int32)
+    acc = _convolve_depthwise(centred, weights.astype(np.int32), node.attributes)
+    return _requantize(graph, node, acc.astype(np.int64) + bias)
+
+
+def _fully_connected_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    weights, bias = _constants(graph, node)
+    wide, kernel = _exact(_centred(graph, node.inputs[0], x), weights)
+    acc = (wide @ kernel.T).astype(np.int64) + bias
+    scaled = q.round_half_away(acc.astype(np.float64) * q.fully_connected_scale(node, graph))
+    return _saturate(graph, node, scaled + q.zero_point_of(graph, node.output))
+
+
+def _add_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    p = q.add_parameters(node, graph)
+    a = (x.astype(np.int64) + p.offset_a) << p.left_shift
+    b = (values[node.inputs[1]].astype(np.int64) + p.offset_b) << p.left_shift
+    total = q.multiply_by_quantized_multiplier(a, p.multiplier_a, p.shift_a)
+    total += q.multiply_by_quantized_multiplier(b, p.multiplier_b, p.shift_b)
+    scaled = q.multiply_by_quantized_multiplier(total, p.multiplier_out, p.shift_out)
+    return _saturate(graph, node, scaled + p.offset_out)
+
+
+def _average_pool_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    assert isinstance(node.attributes, AveragePool2d)
+    total, count = _pool_sums(x, node.attributes)
+    magnitude = (np.abs(total) + count // 2) // count  # halves away from zero
+    return _saturate(graph, node, np.sign(total) * magnitude)
+
+
+Run = Callable[[Graph, Node, Array, Mapping[str, Array]], Array]
+"""Of the graph, the node, its first input and every value so far."""
+
+_FLOAT: Mapping[type[Attributes], Run] = {
+    Conv2d: _conv2d_float,
+    DepthwiseConv2d: _depthwise_float,
+    FullyConnected: _fully_connected_float,
+    Add: _add_float,
+    AveragePool2d: _average_pool_float,
+    Relu: _relu_float,
+    BatchNorm: _batch_norm_float,
+    Reshape: _reshape,
+}
+_INT8: Mapping[type[Attributes], Run] = {
+    Conv2d: _conv2d_int8,
+    DepthwiseConv2d: _depthwise_int8,
+    FullyConnected: _fully_connected_int8,
+    Add: _add_int8,
+    AveragePool2d: _average_pool_int8,
+    Reshape: _reshape,
+}
