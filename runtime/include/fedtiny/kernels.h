@@ -1,0 +1,220 @@
+/* Kernels and their parameter structs. Generated from kernels.toml by
+ * `python -m fedtiny.runtime.table`; do not edit. */
+#ifndef FEDTINY_KERNELS_H
+#define FEDTINY_KERNELS_H
+
+#include "fedtiny.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Offset of a constant that the layer does not have. */
+#define FEDTINY_ABSENT 0xFFFFFFFFu
+
+/* A condition that must hold when this is compiled, in C99 as in C++. */
+#define FEDTINY_ASSERT(condition, name) typedef char name[(condition) ? 1 : -1]
+
+typedef struct {
+    uint32_t weights;     /* offset of int8 (out_c, kernel_h, kernel_w, in_c / groups) */
+    uint32_t bias;        /* offset of int32 (out_c) */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t in_c;        /* channels of an input pixel */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t out_c;       /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t dilation_w;
+    uint16_t pad_left;
+    uint16_t groups;
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_conv2d_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_s8_params) == 44, fedtiny_conv2d_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_s8_params, output_max) == 41, fedtiny_conv2d_s8_params_last);
+
+typedef struct {
+    uint32_t weights; /* offset of float (out_c, kernel_h, kernel_w, in_c / groups) */
+    uint32_t bias;    /* offset of float (out_c) */
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+    uint16_t in_w;    /* pixels of an input row */
+    uint16_t in_c;    /* channels of an input pixel */
+    uint16_t out_w;   /* pixels of an output row */
+    uint16_t out_c;   /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t dilation_w;
+    uint16_t pad_left;
+    uint16_t groups;
+} fedtiny_conv2d_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_f32_params) == 40, fedtiny_conv2d_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_f32_params, groups) == 36, fedtiny_conv2d_f32_params_last);
+
+typedef struct {
+    uint32_t weights;     /* offset of int8 (kernel_h, kernel_w, channels) */
+    uint32_t bias;        /* offset of int32 (channels) */
+    uint32_t multipliers; /* offset of int32 (channels) */
+    uint32_t shifts;      /* offset of int8 (channels) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t channels;
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t dilation_w;
+    uint16_t pad_left;
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_depthwise_conv2d_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_s8_params) == 40, fedtiny_depthwise_conv2d_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_s8_params, output_max) == 37, fedtiny_depthwise_conv2d_s8_params_last);
+
+typedef struct {
+    uint32_t weights; /* offset of float (kernel_h, kernel_w, channels) */
+    uint32_t bias;    /* offset of float (channels) */
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+    uint16_t in_w;    /* pixels of an input row */
+    uint16_t out_w;   /* pixels of an output row */
+    uint16_t channels;
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t dilation_w;
+    uint16_t pad_left;
+} fedtiny_depthwise_conv2d_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_f32_params) == 36, fedtiny_depthwise_conv2d_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_f32_params, pad_left) == 32, fedtiny_depthwise_conv2d_f32_params_last);
+
+typedef struct {
+    uint32_t weights;    /* offset of int8 (outputs, inputs) */
+    uint32_t bias;       /* offset of int32 (outputs) */
+    uint32_t scale_low;  /* low word of the double s_in * s_w / s_out */
+    uint32_t scale_high; /* high word of the double */
+    uint32_t inputs;
+    uint32_t outputs;
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;   /* clamp, inclusive */
+    int8_t output_max;   /* clamp, inclusive */
+} fedtiny_fully_connected_double_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_double_s8_params) == 28, fedtiny_fully_connected_double_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_double_s8_params, output_max) == 27, fedtiny_fully_connected_double_s8_params_last);
+
+typedef struct {
+    uint32_t weights; /* offset of float (outputs, inputs) */
+    uint32_t bias;    /* offset of float (outputs) */
+    uint32_t inputs;
+    uint32_t outputs;
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+} fedtiny_fully_connected_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_f32_params) == 24, fedtiny_fully_connected_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_f32_params, output_max) == 20, fedtiny_fully_connected_f32_params_last);
+
+typedef struct {
+    uint32_t elements;  /* of a row */
+    int32_t offset_a;   /* minus the zero point of input 0 */
+    int32_t multiplier_a;
+    int32_t offset_b;   /* minus the zero point of input 1 */
+    int32_t multiplier_b;
+    int32_t offset_out; /* zero point of the output */
+    int32_t multiplier_out;
+    int8_t left_shift;  /* of both inputs before they are scaled */
+    int8_t shift_a;
+    int8_t shift_b;
+    int8_t shift_out;
+    int8_t output_min;  /* clamp, inclusive */
+    int8_t output_max;  /* clamp, inclusive */
+} fedtiny_add_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_add_s8_params) == 36, fedtiny_add_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_add_s8_params, output_max) == 33, fedtiny_add_s8_params_last);
+
+typedef struct {
+    uint32_t elements; /* of a row */
+    float output_min;  /* clamp, inclusive */
+    float output_max;  /* clamp, inclusive */
+} fedtiny_add_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_add_f32_params) == 12, fedtiny_add_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_add_f32_params, output_max) == 8, fedtiny_add_f32_params_last);
+
+typedef struct {
+    uint16_t in_w;     /* pixels of an input row */
+    uint16_t out_w;    /* pixels of an output row */
+    uint16_t channels;
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t pad_left;
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_average_pool2d_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_average_pool2d_s8_params) == 16, fedtiny_average_pool2d_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_average_pool2d_s8_params, output_max) == 15, fedtiny_average_pool2d_s8_params_last);
+
+typedef struct {
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+    uint16_t in_w;    /* pixels of an input row */
+    uint16_t out_w;   /* pixels of an output row */
+    uint16_t channels;
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t pad_left;
+} fedtiny_average_pool2d_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_average_pool2d_f32_params) == 24, fedtiny_average_pool2d_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_average_pool2d_f32_params, pad_left) == 20, fedtiny_average_pool2d_f32_params_last);
+
+typedef struct {
+    uint16_t in_h;     /* rows of the input */
+    uint16_t in_w;     /* pixels of an input row */
+    uint16_t channels;
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_global_average_pool2d_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_global_average_pool2d_s8_params) == 8, fedtiny_global_average_pool2d_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_s8_params, output_max) == 7, fedtiny_global_average_pool2d_s8_params_last);
+
+typedef struct {
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+    uint16_t in_h;    /* rows of the input */
+    uint16_t in_w;    /* pixels of an input row */
+    uint16_t channels;
+} fedtiny_global_average_pool2d_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_global_average_pool2d_f32_params) == 16, fedtiny_global_average_pool2d_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_f32_params, channels) == 12, fedtiny_global_average_pool2d_f32_params_last);
+
+
+fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_add_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_add_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_average_pool2d_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_average_pool2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_global_average_pool2d_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_global_average_pool2d_f32(const fedtiny_call *call);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,55 @@
+"""Dense convolution as the graph has it: OHWI weights, unfolded bias."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import Graph, Node
+from fedtiny.runtime.contract import Constant, Packed, RowContract
+from fedtiny.runtime.packing import geometry
+
+_FIELDS = (
+    *("in_w", "in_c", "out_w", "out_c", "kernel_h", "kernel_w"),
+    *("stride_w", "dilation_h", "dilation_w", "pad_left", "groups"),
+)
+
+
+def supports(node: Node, graph: Graph) -> bool:
+    """Any stride, padding, dilation and groups."""
+    return geometry.is_image(node, graph) and geometry.window(node, graph).fits()
+
+
+def contract(node: Node, graph: Graph) -> RowContract:
+    """One output row a step."""
+    window = geometry.window(node, graph)
+    reads, writes = window.accesses(node)
+    return RowContract((reads,), writes, window.out_h)
+
+
+def pack(node: Node, graph: Graph) -> Packed:
+    """Weights in OHWI order."""
+    window = geometry.window(node, graph)
+    weights = geometry.weights_of(node, graph)
+    comment = f"{weights.dtype} {weights.shape}: (out, kernel_h, kernel_w, in / groups)"
+    params = {**window.params(*_FIELDS), **geometry.clamp(node, graph)}
+    constants = [Constant("weights", weights.reshape(-1), comment)]
+    constants += geometry.bias_constants(node, graph)
+    if weights.dtype == np.int8:
+        params |= geometry.zero_points(node, graph)
+        constants += geometry.multiplier_constants(node, graph)
+    return Packed(params, tuple(constants))
+
+
+def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
+    """The weights, OHWI."""
+    return packed.constants[0].array.reshape(graph[node.inputs[1]].shape)
+
+
+def features(node: Node, graph: Graph) -> dict[str, float]:
+    """Multiply-accumulates, padding included; outputs; output pixels; output rows."""
+    window = geometry.window(node, graph)
+    pixels = window.out_h * window.out_w
+    taps = window.kernel_h * window.kernel_w * window.in_c // window.groups
+    outputs = pixels * window.out_c
+    return {"macs": outputs * taps, "outputs": outputs, "pixels": pixels, "rows": window.out_h}

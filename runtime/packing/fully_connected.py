@@ -1,0 +1,57 @@
+"""Fully connected as the graph has it: weights `(outputs, inputs)`, unfolded bias."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import Graph, Node
+from fedtiny.compiler.quantization import fully_connected_scale, quantization_of
+from fedtiny.runtime.contract import Access, Constant, Packed, RowContract
+from fedtiny.runtime.packing import geometry
+
+
+def supports(node: Node, graph: Graph) -> bool:
+    """Any size; int8 weights are quantized per tensor."""
+    outputs, inputs = graph[node.inputs[1]].shape
+    tensors = graph[node.inputs[0]], graph[node.output]
+    if [t.size for t in tensors] != [inputs, outputs] or tensors[0].dtype != tensors[1].dtype:
+        return False
+    if any(graph[name].data is None for name in node.inputs[1:]):
+        return False
+    if tensors[0].dtype != "int8":
+        return True
+    return quantization_of(graph, node.inputs[1]).axis is None
+
+
+def contract(node: Node, graph: Graph) -> RowContract:
+    """One step that reads its whole input as one row."""
+    reads = Access(node.inputs[0], 1, 0, flat=True)
+    return RowContract((reads,), Access(node.output, 1, 1), 1)
+
+
+def pack(node: Node, graph: Graph) -> Packed:
+    """Weights in the graph's order; the int8 scale as the two words of a double."""
+    weights = geometry.weights_of(node, graph)
+    outputs, inputs = weights.shape
+    comment = f"{weights.dtype} {weights.shape}: (outputs, inputs)"
+    params = {"inputs": inputs, "outputs": outputs, **geometry.clamp(node, graph)}
+    if weights.dtype == np.int8:
+        scale = fully_connected_scale(node, graph)
+        low, high = struct.unpack("<II", struct.pack("<d", scale))
+        params |= {"scale_low": low, "scale_high": high, **geometry.zero_points(node, graph)}
+    constants = (Constant("weights", weights.reshape(-1), comment),)
+    return Packed(params, (*constants, *geometry.bias_constants(node, graph)))
+
+
+def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
+    """The weights, `(outputs, inputs)`."""
+    return packed.constants[0].array.reshape(graph[node.inputs[1]].shape)
+
+
+def features(node: Node, graph: Graph) -> dict[str, float]:
+    """Multiply-accumulates and outputs."""
+    outputs, inputs = graph[node.inputs[1]].shape
+    return {"macs": outputs * inputs, "outputs": outputs, "rows": 1}
