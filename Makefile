@@ -1,0 +1,51 @@
+# make demo: the whole way on real images      make test: everything but the slow tests
+# Both work straight after a clone: they need Python >= 3.11 and make, and install the rest in .venv.
+
+PYTHON ?= $(shell .ci/find-python)
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+TOOLS := .venv/.tools
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
+C_SOURCES = $(shell git ls-files --cached --others --exclude-standard 'runtime/*.c' 'runtime/*.h' \
+	'devices/*.c' 'devices/*.h')
+
+.PHONY: install demo test test-full check bench tools clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): setup.cfg pyproject.toml constraints.txt
+	@.ci/make-venv "$(PYTHON)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/fedtiny demo
+
+# Debian packages that more checks need: installed once where that is possible, else named.
+$(TOOLS): .ci/tools | $(INSTALLED)
+	@.ci/tools --install
+	@touch $@
+
+tools: $(TOOLS)
+	@.ci/tools
+
+test: $(INSTALLED) tools
+	$(PYTEST) -n $(JOBS) -m 'not slow'
+
+test-full: $(INSTALLED) tools
+	$(PYTEST) -n $(JOBS)
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
+	@.ci/compile-c $(BIN)/python
+	$(PYTEST) -m quick
+
+bench: $(INSTALLED)
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv build dist fedtiny.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
