@@ -1,0 +1,315 @@
+"""Write a graph as a TensorFlow Lite file: float32, or int8 with int8 inputs and outputs.
+
+Every tensor keeps its name, so that any of them can be compared with another runtime's. Padding
+that is neither SAME nor VALID becomes an explicit PAD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import (
+    Activation,
+    Add,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Graph,
+    Node,
+    Padding,
+    Quantization,
+    Relu,
+    Reshape,
+    Tensor,
+)
+from fedtiny.errors import UnsupportedError
+from fedtiny.files import new_file
+
+SCHEMA_VERSION = 3
+BUFFER_ALIGNMENT = 16
+"""Bytes; the schema's `force_align`, which the generated Python writer ignores."""
+
+_TYPES = {
+    "float32": schema.TensorType.FLOAT32,
+    "int8": schema.TensorType.INT8,
+    "int32": schema.TensorType.INT32,
+}
+_ACTIVATIONS: dict[Activation, int] = {
+    "none": schema.ActivationFunctionType.NONE,
+    "relu": schema.ActivationFunctionType.RELU,
+    "relu6": schema.ActivationFunctionType.RELU6,
+}
+_INT8_VERSIONS = {
+    schema.BuiltinOperator.CONV_2D: 3,
+    schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
+    schema.BuiltinOperator.FULLY_CONNECTED: 4,
+    schema.BuiltinOperator.ADD: 2,
+    schema.BuiltinOperator.AVERAGE_POOL_2D: 2,
+    schema.BuiltinOperator.PAD: 2,
+}
+
+
+def write(graph: Graph, path: Path) -> None:
+    """Write the file, complete or not at all; the same graph gives the same bytes.
+
+    Args:
+        graph: After the float passes; float32 or int8.
+        path: The `.tflite` file.
+
+    Raises:
+        UnsupportedError: A node has no TensorFlow Lite form.
+        UsageError: The path cannot be written.
+    """
+    data = to_bytes(graph)
+    with new_file(path) as work:
+        work.write_bytes(data)
+
+
+def to_bytes(graph: Graph) -> bytes:
+    """The file's bytes; see `write`."""
+    return _Writer(graph).finish()
+
+
+class _Buffer(schema.BufferT):  # type: ignore[misc]
+    """A buffer whose bytes are aligned as the schema demands."""
+
+    def Pack(self, builder: flatbuffers.Builder) -> int:  # noqa: N802 (the generated API's name)
+        vector = None
+        if self.data is not None:
+            data = bytes(self.data)
+            builder.StartVector(1, len(data), BUFFER_ALIGNMENT)
+            head = builder.head - len(data)
+            builder.head = head
+            builder.Bytes[head : head + len(data)] = data
+            vector = builder.EndVector()
+        schema.BufferStart(builder)
+        if vector is not None:
+            schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))
+
+
+class _Writer:
+    """Collects tensors, operators and buffers of one model."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.model = schema.ModelT()
+        self.subgraph = schema.SubGraphT()
+        self.model.version = SCHEMA_VERSION
+        self.model.description = b"FedTiny"
+        self.model.operatorCodes = []
+        self.model.buffers = [_Buffer()]
+        self.model.subgraphs = [self.subgraph]
+        self.subgraph.name = graph.name
+        self.subgraph.tensors = []
+        self.subgraph.operators = []
+        self.index: dict[str, int] = {}
+        self.codes: dict[int, int] = {}
+
+    def finish(self) -> bytes:
+        for tensor in self.graph.tensors.values():
+            self.tensor(tensor)
+        for node in self.graph.nodes:
+            self.node(node)
+        self.subgraph.inputs = [self.index[name] for name in self.graph.inputs]
+        self.subgraph.outputs = [self.index[name] for name in self.graph.outputs]
+        self.model.signatureDefs = [self.signature()]
+        builder = flatbuffers.Builder(1 << 16)
+        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+    def signature(self) -> Any:
+        made = schema.SignatureDefT()
+        made.signatureKey = "serving_default"
+        made.subgraphIndex = 0
+        made.inputs = [self.tensor_map(name) for name in self.graph.inputs]
+        made.outputs = [self.tensor_map(name) for name in self.graph.outputs]
+        return made
+
+    def tensor_map(self, name: str) -> Any:
+        made = schema.TensorMapT()
+        made.name = name
+        made.tensorIndex = self.index[name]
+        return made
+
+    def tensor(self, tensor: Tensor) -> int:
+        """Add a tensor and, for a constant, its buffer."""
+        made = schema.TensorT()
+        made.name = tensor.name
+        made.shape = list(tensor.shape)
+        made.type = _TYPES[tensor.dtype]
+        made.buffer = 0
+        if tensor.data is not None:
+            buffer = _Buffer()
+            buffer.data = np.ascontiguousarray(tensor.data).tobytes()
+            made.buffer = len(self.model.buffers)
+            self.model.buffers.append(buffer)
+        if tensor.quantization is not None:
+            made.quantization = _quantization(tensor.quantization)
+        self.index[tensor.name] = len(self.subgraph.tensors)
+        self.subgraph.tensors.append(made)
+        return self.index[tensor.name]
+
+    def constant(self, name: str, values: Sequence[Any]) -> int:
+        """Add an int32 constant that the format wants and the graph does not have."""
+        data: NDArray[np.int32] = np.array(values, np.int32)
+        return self.tensor(Tensor(name, data.shape, "int32", data=data))
+
+    def operator(
+        self, code: int, inputs: list[int], outputs: list[int], kind: int, options: Any
+    ) -> None:
+        if code not in self.codes:
+            made = schema.OperatorCodeT()
+            made.builtinCode = code
+            made.deprecatedBuiltinCode = min(code, 127)
+            is_int8 = self.graph[self.graph.inputs[0]].dtype == "int8"
+            made.version = _INT8_VERSIONS.get(code, 1) if is_int8 else 1
+            self.codes[code] = len(self.model.operatorCodes)
+            self.model.operatorCodes.append(made)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self.codes[code]
+        operator.inputs = inputs
+        operator.outputs = outputs
+        operator.builtinOptionsType = kind
+        operator.builtinOptions = options
+        self.subgraph.operators.append(operator)
+
+    def node(self, node: Node) -> None:
+        inputs = [self.index[name] for name in node.inputs]
+        outputs = [self.index[name] for name in node.outputs]
+        match node.attributes:
+            case Conv2d() | DepthwiseConv2d():
+                self.convolution(node, inputs, outputs)
+            case FullyConnected(activation=activation):
+                options = schema.FullyConnectedOptionsT()
+                options.fusedActivationFunction = _ACTIVATIONS[activation]
+                code = schema.BuiltinOperator.FULLY_CONNECTED
+                kind = schema.BuiltinOptions.FullyConnectedOptions
+                self.operator(code, inputs, outputs, kind, options)
+            case Add(activation=activation):
+                options = schema.AddOptionsT()
+                options.fusedActivationFunction = _ACTIVATIONS[activation]
+                options.potScaleInt16 = False
+                kind = schema.BuiltinOptions.AddOptions
+                self.operator(schema.BuiltinOperator.ADD, inputs, outputs, kind, options)
+            case AveragePool2d():
+                self.average_pool(node, inputs, outputs)
+            case Reshape():
+                options = schema.ReshapeOptionsT()
+                shape = list(self.graph[node.output].shape)
+                options.newShape = shape
+                inputs.append(self.constant(f"{node.name}/shape", shape))
+                kind = schema.BuiltinOptions.ReshapeOptions
+                self.operator(schema.BuiltinOperator.RESHAPE, inputs, outputs, kind, options)
+            case Relu(activation=activation):
+                relu6 = activation == "relu6"
+                code = schema.BuiltinOperator.RELU6 if relu6 else schema.BuiltinOperator.RELU
+                self.operator(code, inputs, outputs, schema.BuiltinOptions.NONE, None)
+            case _:
+                raise UnsupportedError(
+                    f"node {node.name!r}: {node.op} has no TensorFlow Lite form; "
+                    "run the float passes (fold_batchnorm and others) first."
+                )
+
+    def convolution(self, node: Node, inputs: list[int], outputs: list[int]) -> None:
+        a = node.attributes
+        assert isinstance(a, Conv2d | DepthwiseConv2d)
+        kernel = self.graph[node.inputs[1]].shape[1:3]
+        fitting = self.fitting_padding(node, kernel, a.stride, a.padding, a.dilation)
+        if fitting is None:
+            inputs[0] = self.pad(node, inputs[0], kernel, a.stride, a.padding, a.dilation)
+            fitting = schema.Padding.VALID
+        if isinstance(a, Conv2d):
+            options = schema.Conv2DOptionsT()
+            code, kind = schema.BuiltinOperator.CONV_2D, schema.BuiltinOptions.Conv2DOptions
+        else:
+            options = schema.DepthwiseConv2DOptionsT()
+            options.depthMultiplier = 1
+            code = schema.BuiltinOperator.DEPTHWISE_CONV_2D
+            kind = schema.BuiltinOptions.DepthwiseConv2DOptions
+        options.padding = fitting
+        options.strideH, options.strideW = a.stride
+        options.dilationHFactor, options.dilationWFactor = a.dilation
+        options.fusedActivationFunction = _ACTIVATIONS[a.activation]
+        self.operator(code, inputs, outputs, kind, options)
+
+    def average_pool(self, node: Node, inputs: list[int], outputs: list[int]) -> None:
+        a = node.attributes
+        assert isinstance(a, AveragePool2d)
+        fitting = self.fitting_padding(node, a.kernel, a.stride, a.padding, (1, 1))
+        if fitting is None:
+            raise UnsupportedError(
+                f"node {node.name!r}: average_pool2d with padding {a.padding} has no TensorFlow "
+                "Lite form; SAME and VALID padding have."
+            )
+        options = schema.Pool2DOptionsT()
+        options.padding = fitting
+        options.strideH, options.strideW = a.stride
+        options.filterHeight, options.filterWidth = a.kernel
+        options.fusedActivationFunction = _ACTIVATIONS[a.activation]
+        code = schema.BuiltinOperator.AVERAGE_POOL_2D
+        self.operator(code, inputs, outputs, schema.BuiltinOptions.Pool2DOptions, options)
+
+    def fitting_padding(
+        self,
+        node: Node,
+        kernel: tuple[int, ...],
+        stride: tuple[int, int],
+        padding: Padding,
+        dilation: tuple[int, int],
+    ) -> int | None:
+        """SAME or VALID where it makes the same windows, else None."""
+        size = self.graph[node.inputs[0]].shape[1:3]
+        out = self.graph[node.output].shape[1:3]
+        same, valid = True, True
+        for i in range(2):
+            span = dilation[i] * (kernel[i] - 1) + 1
+            before = padding[i][0]
+            same_out = -(-size[i] // stride[i])
+            same_before = max((same_out - 1) * stride[i] + span - size[i], 0) // 2
+            same &= out[i] == same_out and before == same_before
+            valid &= before == 0 and out[i] == (size[i] - span) // stride[i] + 1
+        if valid:
+            return int(schema.Padding.VALID)
+        return int(schema.Padding.SAME) if same else None
+
+    def pad(
+        self,
+        node: Node,
+        source: int,
+        kernel: tuple[int, ...],
+        stride: tuple[int, int],
+        padding: Padding,
+        dilation: tuple[int, int],
+    ) -> int:
+        """Add a PAD in front of a node, without the trailing rows that no window reads."""
+        tensor = self.graph[node.inputs[0]]
+        out = self.graph[node.output].shape[1:3]
+        pads = [(0, 0)]
+        for i in range(2):
+            read = (out[i] - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1
+            pads.append((padding[i][0], max(0, read - tensor.shape[1 + i] - padding[i][0])))
+        pads.append((0, 0))
+        shape = tuple(n + sum(p) for n, p in zip(tensor.shape, pads, strict=True))
+        made = Tensor(f"{node.name}/padded", shape, tensor.dtype, tensor.quantization)
+        output = self.tensor(made)
+        inputs = [source, self.constant(f"{node.name}/paddings", pads)]
+        kind = schema.BuiltinOptions.PadOptions
+        self.operator(schema.BuiltinOperator.PAD, inputs, [output], kind, schema.PadOptionsT())
+        return output
+
+
+def _quantization(quantization: Quantization) -> Any:
+    made = schema.QuantizationParametersT()
+    made.scale = np.atleast_1d(quantization.scale)
+    made.zeroPoint = np.atleast_1d(quantization.zero_point).astype(np.int64)
+    made.quantizedDimension = quantization.axis or 0
+    return made
