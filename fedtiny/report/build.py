@@ -1,0 +1,198 @@
+"""From a plan, a build and runs to a `DeploymentReport`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from fedtiny.compiler import statistics
+from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.plan import ExecutionPlan, Layer
+from fedtiny.devices.profiles import DeviceProfile
+from fedtiny.devices.runner import BuildInfo, Evidence, RunResult
+from fedtiny.report.model import (
+    ArenaItem,
+    ArenaMap,
+    DeploymentReport,
+    DeviceInfo,
+    Figure,
+    LayerReport,
+    ModelInfo,
+    TensorInfo,
+    Totals,
+)
+from fedtiny.runtime.table import param_struct
+
+PLANNER = "planner"
+
+
+def describe_model(name: str, sha256: str, graph: Graph) -> ModelInfo:
+    """Describe the model that was compiled."""
+    return ModelInfo(
+        name=name,
+        sha256=sha256,
+        density=statistics.model_density(graph),
+        parameters=statistics.parameters(graph),
+        macs=sum(statistics.macs(node, graph) for node in graph.nodes),
+        macs_nonzero=sum(statistics.macs_nonzero(node, graph) for node in graph.nodes),
+        input=_tensor(graph, graph.inputs[0]),
+        output=_tensor(graph, graph.outputs[0]),
+    )
+
+
+def describe_device(device: DeviceProfile) -> DeviceInfo:
+    """The part of a device profile that a report states."""
+    return DeviceInfo(
+        name=device.name,
+        flash_bytes=device.flash_bytes,
+        sram_bytes=device.sram_bytes,
+        clock_hz=device.clock_hz,
+        max_latency_ms=device.max_latency_ms,
+        sources=dict(device.sources),
+    )
+
+
+def describe_layers(plan: ExecutionPlan, before: Graph | None = None) -> tuple[LayerReport, ...]:
+    """One entry a layer, with what the planner predicts.
+
+    Args:
+        plan: The plan.
+        before: The graph before pruning at export, to state densities before and after.
+    """
+    earlier = {}
+    if before is not None:
+        for node in before.nodes:
+            tensor = statistics.weights(node, before)
+            if tensor is not None:
+                earlier[tensor.name] = statistics.density(tensor)
+    return tuple(_layer(layer, plan.graph, earlier) for layer in plan.layers)
+
+
+def _layer(layer: Layer, graph: Graph, earlier: dict[str, float]) -> LayerReport:
+    weights = statistics.weights(layer.node, graph)
+    constants = sum(item.array.nbytes for item in layer.packed.constants)
+    return LayerReport(
+        name=layer.name,
+        op=layer.node.op,
+        kernel=layer.kernel.name,
+        pattern=weights.pattern.kind if weights is not None and weights.pattern else None,
+        density=None if weights is None else statistics.density(weights),
+        density_before=None if weights is None else earlier.get(weights.name),
+        macs=statistics.macs(layer.node, graph),
+        macs_nonzero=statistics.macs_nonzero(layer.node, graph),
+        flash_bytes=Figure(
+            constants + param_struct(layer.kernel.params).itemsize, "estimated", PLANNER
+        ),
+        scratch_bytes=Figure(
+            layer.contract.scratch_bytes + layer.contract.state_bytes, "estimated", PLANNER
+        ),
+        instructions=_maybe(
+            None if layer.instructions is None else round(layer.instructions),
+            "estimated",
+            "cost model",
+        ),
+    )
+
+
+def planned_totals(plan: ExecutionPlan, weights_bytes: int) -> Totals:
+    """What is known before anything is built."""
+    predicted = [layer.instructions for layer in plan.layers]
+    known = [value for value in predicted if value is not None]
+    return Totals(
+        weights_bytes=Figure(weights_bytes, "estimated", PLANNER),
+        arena_bytes=Figure(plan.arena_bytes, "estimated", PLANNER),
+        instructions=_maybe(
+            round(sum(known)) if known and len(known) == len(predicted) else None,
+            "estimated",
+            "cost model",
+        ),
+    )
+
+
+def with_build(totals: Totals, build: BuildInfo) -> Totals:
+    """Replace estimates by what the linker placed."""
+
+    def placed(value: int | None, old: Figure | None) -> Figure | None:
+        return old if value is None else Figure(value, "measured", build.compiler)
+
+    flash = None
+    if build.code_bytes is not None and build.constants_bytes is not None:
+        flash = build.code_bytes + build.constants_bytes
+    return replace(
+        totals,
+        flash_bytes=placed(flash, totals.flash_bytes),
+        weights_bytes=placed(build.constants_bytes, totals.weights_bytes),
+        code_bytes=placed(build.code_bytes, totals.code_bytes),
+        static_ram_bytes=placed(build.static_ram_bytes, totals.static_ram_bytes),
+    )
+
+
+def with_run(
+    report: DeploymentReport,
+    runs: Sequence[RunResult],
+    evidence: Evidence,
+    runner: str,
+    clock_hz: int | None,
+) -> DeploymentReport:
+    """Replace estimates by what a runner of the target saw: the worst of its runs.
+
+    Where a core's clock is known but no cycles were counted, the latency is estimated at one
+    instruction a cycle, and says so.
+    """
+
+    def worst(values: Iterable[float | None]) -> Figure | None:
+        seen = [value for value in values if value is not None]
+        return Figure(max(seen), evidence, runner) if seen else None
+
+    totals = report.totals
+    instructions = worst(run.instructions for run in runs) or totals.instructions
+    latency = worst(run.latency_ms for run in runs) or totals.latency_ms
+    if (latency is None or latency.evidence == "estimated") and instructions and clock_hz:
+        latency = Figure(
+            round(instructions.value / clock_hz * 1e3, 4),
+            "estimated",
+            "one instruction a cycle",
+        )
+    totals = replace(
+        totals,
+        arena_bytes=worst(run.arena_bytes for run in runs) or totals.arena_bytes,
+        stack_bytes=worst(run.stack_bytes for run in runs) or totals.stack_bytes,
+        instructions=instructions,
+        cycles=worst(run.cycles for run in runs) or totals.cycles,
+        latency_ms=latency,
+    )
+    layers = []
+    for index, layer in enumerate(report.layers):
+        counted = worst(
+            None if run.layer_instructions is None else run.layer_instructions[index]
+            for run in runs
+        )
+        layers.append(replace(layer, instructions=counted or layer.instructions))
+    return replace(report, totals=totals, layers=tuple(layers))
+
+
+def describe_arena(plan: ExecutionPlan) -> ArenaMap:
+    """The arena over the schedule."""
+    return ArenaMap(
+        schedule=plan.schedule,
+        bytes=plan.arena_bytes,
+        bound_bytes=plan.arena_bound_bytes,
+        items=tuple(
+            ArenaItem(item.name, item.offset, item.size_bytes, item.born, item.dies)
+            for item in plan.lifetimes
+        ),
+    )
+
+
+def _maybe(value: float | None, evidence: Evidence, by: str) -> Figure | None:
+    return None if value is None else Figure(value, evidence, by)
+
+
+def _tensor(graph: Graph, name: str) -> TensorInfo:
+    tensor = graph[name]
+    quantization = tensor.quantization
+    if tensor.dtype != "int8" or quantization is None:
+        return TensorInfo(tensor.shape, tensor.dtype)
+    return TensorInfo(
+        tensor.shape, tensor.dtype, float(quantization.scale), int(quantization.zero_point)
+    )
