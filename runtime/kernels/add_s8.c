@@ -1,0 +1,18 @@
+/* add, int8, the plain definition. The output row may be either input row. */
+#include "src/requantize.h"
+
+fedtiny_status fedtiny_add_s8(const fedtiny_call *call) {
+    const fedtiny_add_s8_params *p = call->params;
+    const int8_t *a = call->in[0], *b = call->in[1];
+    int8_t *out = call->out[0];
+    for (uint32_t i = 0; i < p->elements; i++) {
+        const int32_t x = (a[i] + p->offset_a) * (1 << p->left_shift);
+        const int32_t y = (b[i] + p->offset_b) * (1 << p->left_shift);
+        const int32_t sum = fedtiny_multiply(x, p->multiplier_a, p->shift_a) +
+                            fedtiny_multiply(y, p->multiplier_b, p->shift_b);
+        const int32_t scaled =
+            fedtiny_multiply(sum, p->multiplier_out, p->shift_out) + p->offset_out;
+        out[i] = (int8_t)fedtiny_clamp_s32(scaled, p->output_min, p->output_max);
+    }
+    return FEDTINY_OK;
+}

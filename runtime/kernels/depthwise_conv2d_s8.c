@@ -1,0 +1,30 @@
+/* depthwise_conv2d, int8, the plain definition: any stride, padding and dilation. */
+#include "src/requantize.h"
+
+fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call) {
+    const fedtiny_depthwise_conv2d_s8_params *p = call->params;
+    const int8_t *weights = fedtiny_constant(call, p->weights);
+    const int32_t *bias = fedtiny_constant(call, p->bias);
+    const int32_t *multipliers = fedtiny_constant(call, p->multipliers);
+    const int8_t *shifts = fedtiny_constant(call, p->shifts);
+    int8_t *out = call->out[0];
+    for (int32_t x = 0; x < p->out_w; x++) {
+        for (int32_t c = 0; c < p->channels; c++) {
+            int32_t acc = bias != NULL ? bias[c] : 0;
+            for (int32_t ky = 0; ky < p->kernel_h; ky++) {
+                const int8_t *row = call->in[ky * p->dilation_h];
+                for (int32_t kx = 0; kx < p->kernel_w; kx++) {
+                    const int32_t column = x * p->stride_w + kx * p->dilation_w - p->pad_left;
+                    if (row == NULL || column < 0 || column >= p->in_w) {
+                        continue; /* padding is real 0 */
+                    }
+                    const int8_t w = weights[(ky * p->kernel_w + kx) * p->channels + c];
+                    acc += w * (row[column * p->channels + c] - p->input_zero_point);
+                }
+            }
+            acc = fedtiny_multiply(acc, multipliers[c], shifts[c]) + p->output_zero_point;
+            *out++ = (int8_t)fedtiny_clamp_s32(acc, p->output_min, p->output_max);
+        }
+    }
+    return FEDTINY_OK;
+}

@@ -1,0 +1,38 @@
+/* Scaling of int32 accumulators to int8, exactly as TensorFlow Lite's int8 specification.
+ *
+ * Right shifts of negative numbers are arithmetic on every compiler that this runtime supports;
+ * the assertion below refuses any other.
+ */
+#ifndef FEDTINY_REQUANTIZE_H
+#define FEDTINY_REQUANTIZE_H
+
+#include "kernel.h"
+
+FEDTINY_ASSERT((-1 >> 1) == -1, fedtiny_right_shift_is_arithmetic);
+
+/* round(a * b / 2^31), halves upwards. gemmlowp's SaturatingRoundingDoublingHighMul, which divides
+ * a nudged product towards zero, gives the same for every a and every b other than INT32_MIN. */
+static inline int32_t fedtiny_multiply_high(int32_t a, int32_t b) {
+    return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
+}
+
+/* round(x / 2^exponent), halves away from zero; exponent 0 .. 31. gemmlowp's RoundingDivideByPOT. */
+static inline int32_t fedtiny_divide_by_power_of_two(int32_t x, int exponent) {
+    const int32_t mask = (int32_t)((1u << exponent) - 1u);
+    return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0));
+}
+
+/* x * multiplier * 2^(shift - 31) with two roundings: MultiplyByQuantizedMultiplier. */
+static inline int32_t fedtiny_multiply(int32_t x, int32_t multiplier, int shift) {
+    if (shift > 0) {
+        return fedtiny_multiply_high((int32_t)((uint32_t)x << shift), multiplier);
+    }
+    return fedtiny_divide_by_power_of_two(fedtiny_multiply_high(x, multiplier), -shift);
+}
+
+/* sum / count, halves away from zero; count > 0. */
+static inline int32_t fedtiny_mean(int32_t sum, int32_t count) {
+    return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;
+}
+
+#endif
