@@ -7,13 +7,27 @@ every row of every tensor. Whole-tensor and row-by-row schedules differ only in 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
-from fedtiny.compiler.ir import Graph, Node
+import numpy as np
+
+from fedtiny.compiler.ir import Graph, Node, Tensor
 from fedtiny.devices.profiles import Target
 from fedtiny.runtime.contract import Kernel, Packed, RowContract
+from fedtiny.runtime.packing import geometry
 
 FEED = -1
 """Program entry that waits for the next row of the input."""
+
+
+def row_count(tensor: Tensor) -> int:
+    """Rows of an activation: H of `(1, H, W, C)`; any other shape is one row."""
+    return geometry.row_count(tensor.shape)
+
+
+def row_bytes(tensor: Tensor) -> int:
+    """Bytes of one row of an activation: W * C elements of `(1, H, W, C)`."""
+    return tensor.size // row_count(tensor) * np.dtype(tensor.dtype).itemsize
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class Placement:
         tensor: Name in the graph.
         row_bytes: Bytes of one row.
         offsets: Arena offset of every row, in bytes.
-        flat: This is the single-row view of a contiguous tensor.
+        flat: This is the single-row view of a contiguous tensor of several rows.
     """
 
     tensor: str
@@ -94,9 +108,12 @@ class ExecutionPlan:
         program: Order of the steps.
         arena_bytes: Everything that is written: rows, scratch, state, counters, row pointers.
         arena_bound_bytes: The liveness lower bound of `arena_bytes` for this program.
-        arena_alignment: Of the arena and every row, in bytes; a power of two.
-        pointers_offset: Arena offset of the executor's row pointers.
-        counters_offset: Arena offset of the executor's counters.
+        arena_alignment: Of the arena, in bytes; a power of two.
+        address_shift: Row addresses in the tables are offsets >> this.
+        counters_offset: Arena offset of the executor's counters; everything else lies below.
+        pointers_offset: Arena offset of the executor's row pointers, which end the arena, so that
+            the same plan also runs on a host whose pointers are larger.
+        max_window: Number of those pointers.
         lifetimes: Items of the arena, for the report's map.
     """
 
@@ -110,13 +127,17 @@ class ExecutionPlan:
     arena_bytes: int
     arena_bound_bytes: int
     arena_alignment: int
-    pointers_offset: int
+    address_shift: int
     counters_offset: int
+    pointers_offset: int
+    max_window: int
     lifetimes: tuple[Lifetime, ...]
 
-    def placement(self, tensor: str, flat: bool) -> int:
-        """Index of a tensor's view in `placements`."""
-        for index, item in enumerate(self.placements):
-            if item.tensor == tensor and item.flat == flat:
-                return index
-        raise KeyError(tensor)
+    @cached_property
+    def _views(self) -> dict[tuple[str, bool], int]:
+        return {(item.tensor, item.flat): i for i, item in enumerate(self.placements)}
+
+    def placement(self, tensor: str, flat: bool = False) -> int:
+        """Index of a tensor's view in `placements`; a tensor of one row has one view."""
+        several = row_count(self.graph[tensor]) > 1
+        return self._views[tensor, flat and several]
