@@ -1,0 +1,1 @@
+"""The named datasets; one file each, with a function `load() -> Dataset`."""

@@ -1,0 +1,88 @@
+"""A network by name."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable, Sequence
+from typing import cast
+
+import torch
+from torch import nn
+
+from fedtiny import discovery
+from fedtiny.errors import UsageError
+
+_NETWORKS = "fedtiny.models.networks"
+
+
+def model_names() -> tuple[str, ...]:
+    """The named networks."""
+    return discovery.names(_NETWORKS)
+
+
+def create(name: str, input_shape: Sequence[int], classes: int, seed: int = 0) -> nn.Module:
+    """Make a network with seeded random weights; torch's random state is left as it was.
+
+    Args:
+        name: One of `model_names()`, or ``"package.module:factory"``, a function of
+            `(input_shape, classes)` that returns the module.
+        input_shape: `(C, H, W)` of one sample.
+        classes: Number of outputs.
+        seed: Of the initial weights.
+
+    Raises:
+        UsageError: The name is unknown, the factory cannot be imported or fails, or the network
+            does not take such inputs.
+    """
+    factory = _user_factory(name) if ":" in name else _named(name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        try:
+            module = factory(tuple(input_shape), classes)
+        except Exception as error:
+            raise UsageError(f"model {name!r} cannot be made: {error}.") from error
+        if not isinstance(module, nn.Module):
+            raise UsageError(f"model {name!r} returned a {type(module).__name__}, no nn.Module.")
+        _check_output(name, module, input_shape, classes)
+    return module
+
+
+def _named(name: str) -> Callable[..., nn.Module]:
+    network = discovery.load(_NETWORKS, "model", name, also=("package.module:factory",))
+    return cast(Callable[..., nn.Module], network.build)
+
+
+def _user_factory(name: str) -> Callable[..., nn.Module]:
+    module_name, _, attribute = name.partition(":")
+    try:
+        factory = getattr(importlib.import_module(module_name), attribute)
+    except Exception as error:  # importing runs the user's code, which may raise anything
+        raise UsageError(f"model {name!r} cannot be imported: {error}.") from error
+    if not callable(factory):
+        raise UsageError(f"model {name!r} is not a function of (input_shape, classes).")
+    parameters = inspect.signature(factory).parameters.values()
+    required = [p for p in parameters if p.default is p.empty and p.kind not in (2, 4)]
+    if len(required) > 2 or len(parameters) < 1:
+        raise UsageError(f"model {name!r} is not a function of (input_shape, classes).")
+    return cast(Callable[..., nn.Module], factory)
+
+
+def _check_output(name: str, module: nn.Module, input_shape: Sequence[int], classes: int) -> None:
+    training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            output = module(torch.zeros(1, *input_shape))
+    except Exception as error:
+        raise UsageError(
+            f"model {name!r} does not take inputs of shape {tuple(input_shape)}: {error}."
+        ) from error
+    finally:
+        module.train(training)
+    if not isinstance(output, torch.Tensor) or output.shape != (1, classes):
+        shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise UsageError(
+            f"model {name!r} returns {shape} for one sample; accepted is (1, {classes}), one "
+            "logit for each class."
+        )

@@ -1,0 +1,1 @@
+"""The named networks; one file each, with `build(input_shape, classes) -> nn.Module`."""
