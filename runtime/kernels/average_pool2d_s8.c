@@ -17,8 +17,8 @@ fedtiny_status fedtiny_average_pool2d_s8(const fedtiny_call *call) {
                     }
                 }
             }
-            *out++ = (int8_t)fedtiny_clamp_s32(fedtiny_mean(sum, count), p->output_min,
-                                               p->output_max);
+            *out++ =
+                (int8_t)fedtiny_clamp_s32(fedtiny_mean(sum, count), p->output_min, p->output_max);
         }
     }
     return FEDTINY_OK;

@@ -16,7 +16,8 @@ static inline int32_t fedtiny_multiply_high(int32_t a, int32_t b) {
     return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);
 }
 
-/* round(x / 2^exponent), halves away from zero; exponent 0 .. 31. gemmlowp's RoundingDivideByPOT. */
+/* round(x / 2^exponent), halves away from zero; exponent 0 .. 31. gemmlowp's RoundingDivideByPOT.
+ */
 static inline int32_t fedtiny_divide_by_power_of_two(int32_t x, int exponent) {
     const int32_t mask = (int32_t)((1u << exponent) - 1u);
     return (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0));
