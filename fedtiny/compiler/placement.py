@@ -12,7 +12,7 @@ from fedtiny.compiler.lifetimes import Item, peak_bytes
 
 
 def place(
-    found: Sequence[Item], alignments: Sequence[int], tries: int = 40, seed: int = 0
+    found: Sequence[Item], alignment: int, tries: int = 40, seed: int = 0
 ) -> tuple[tuple[int, ...], int]:
     """Give every item an offset so that items alive at the same time are disjoint.
 
@@ -22,7 +22,7 @@ def place(
 
     Args:
         found: The items.
-        alignments: One for every item, powers of two.
+        alignment: Of every item, a power of two.
         tries: How many orders are tried.
         seed: Of the moves.
 
@@ -48,7 +48,7 @@ def place(
         else:
             assert best is not None
             order = _moved(best[1], best[2], best[0], found, generator)
-        result = _greedy(found, alignments, order, best[0] if best else None)
+        result = _greedy(found, alignment, order, best[0] if best else None)
         if result is not None:
             best = (result[0], order, result[1])
             if best[0] == bound:
@@ -76,7 +76,7 @@ def _moved(
 
 
 def _greedy(
-    found: Sequence[Item], alignments: Sequence[int], order: list[int], limit: int | None
+    found: Sequence[Item], alignment: int, order: list[int], limit: int | None
 ) -> tuple[int, list[int]] | None:
     """Place in the given order; None when the result would not be below `limit`."""
     count = sum(len(item.intervals) for item in found)
@@ -89,7 +89,7 @@ def _greedy(
         blocks = sorted(
             {*zip(low[:used][taken].tolist(), high[:used][taken].tolist(), strict=True)}
         )
-        offset = _gap(blocks, item.size_bytes, alignments[index])
+        offset = _gap(blocks, item.size_bytes, alignment)
         top = max(top, offset + item.size_bytes)
         if limit is not None and top >= limit:
             return None

@@ -33,11 +33,8 @@ RAM_MODES: tuple[RamMode, ...] = ("min", "balanced", "speed")
 BALANCED_EXTRA = 0.10
 """`balanced` takes the smallest arena that costs at most this share of instructions more."""
 
-WORKING_ALIGNMENT = 8
-"""Of scratch and state, which may hold 64-bit numbers."""
-
-POINTER_ALIGNMENT = 8
-"""Of the row pointers, on every target: the same plan also runs on a 64-bit host."""
+LEAST_ALIGNMENT = 8
+"""Of rows, scratch, state and row pointers: 64-bit numbers and the pointers of a 64-bit host."""
 
 MAX_LAYERS = 0x3FF
 MAX_INPUTS = 2
@@ -174,7 +171,7 @@ def _draft(
     found, offsets, shift = _placed(flow, program, target, fed)
     top = max(offset + item.size_bytes for item, offset in zip(found, offsets, strict=True))
     counters = _align(top, 2)
-    pointers = _align(counters + 2 * (len(nodes) + 2), POINTER_ALIGNMENT)
+    pointers = _align(counters + 2 * (len(nodes) + 2), LEAST_ALIGNMENT)
     max_window = max(
         sum(access.window for access in (*option.contract.inputs, option.contract.output))
         for option in choice
@@ -208,7 +205,7 @@ def _draft(
         program=program,
         arena_bytes=pointers + max_window * target.pointer_bytes,
         arena_bound_bytes=peak_bytes(found) + fixed,
-        arena_alignment=max(_row_alignment(target, shift), POINTER_ALIGNMENT),
+        arena_alignment=_alignment(target, shift),
         address_shift=shift,
         counters_offset=counters,
         pointers_offset=pointers,
@@ -229,12 +226,7 @@ def _placed(
         found = items(flow, program, fed, in_place)
         shift = 0
         while True:
-            row = _row_alignment(target, shift)
-            working = max(row, WORKING_ALIGNMENT)
-            alignments = [
-                working if item.parts[0][0].kind in ("scratch", "state") else row for item in found
-            ]
-            offsets, top = place(found, alignments)
+            offsets, top = place(found, _alignment(target, shift))
             if top <= (MAX_TABLE + 1) << shift:
                 break
             shift += 1
@@ -244,8 +236,8 @@ def _placed(
     return best[1:]
 
 
-def _row_alignment(target: Target, shift: int) -> int:
-    return max(target.alignment, 1 << shift)
+def _alignment(target: Target, shift: int) -> int:
+    return max(target.alignment, LEAST_ALIGNMENT, 1 << shift)
 
 
 def _align(offset: int, alignment: int) -> int:

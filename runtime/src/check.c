@@ -41,10 +41,13 @@ static bool check_tensor(const fedtiny_model *model, const fedtiny_tensor *tenso
         !inside(tensor->first_row, tensor->rows, model->n_rows)) {
         return false;
     }
+    uint64_t next = 0; /* a contiguous tensor's rows follow each other, aligned or not */
     for (uint32_t row = 0; row < tensor->rows; row++) {
         const uint64_t address = (uint64_t)model->row_address[tensor->first_row + row]
                                  << model->address_shift;
-        if (address % model->arena_alignment != 0 ||
+        const bool placed = address % model->arena_alignment == 0 || (row > 0 && address == next);
+        next = address + tensor->row_bytes;
+        if (!placed ||
             !inside(address, tensor->row_bytes, model->arena_bytes) ||
             !disjoint(address, tensor->row_bytes, model->pointers, pointers_bytes(model)) ||
             !disjoint(address, tensor->row_bytes, model->counters, counters_bytes(model))) {
