@@ -15,7 +15,9 @@ def bytes_text(value: Number | None) -> str:
         return f"{value:,.0f} B"
     if value < 1024 * 1024:
         return f"{value / 1024:,.1f} KiB"
-    return f"{value / 1024 / 1024:,.2f} MiB"
+    if value < 1024 * 1024 * 1024:
+        return f"{value / 1024 / 1024:,.2f} MiB"
+    return f"{value / 1024 / 1024 / 1024:,.2f} GiB"
 
 
 def count_text(value: Number | None) -> str:

@@ -1,0 +1,5 @@
+"""`python -m fedtiny` is the command line."""
+
+from fedtiny.cli import main
+
+main()

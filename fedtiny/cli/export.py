@@ -1,0 +1,112 @@
+"""`fedtiny export`, also installed as `fedtiny-export`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from fedtiny.cli.boundary import Command, output_options
+from fedtiny.cli.session import session
+
+
+def _formats(
+    context: click.Context, option: click.Parameter, value: str | None
+) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    formats = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+    if not formats:
+        raise click.BadParameter("name at least one format, for example onnx,tflite,c")
+    return formats
+
+
+@click.command(cls=Command, short_help="Compile a model for a device and verify it.")
+@click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
+@click.option("--target", metavar="TARGET", help="Instruction-set class, for example cortex-m4.")
+@click.option(
+    "--device",
+    metavar="PROFILE",
+    help="Board or TOML file; implies the target and sets the budgets (`fedtiny devices`).",
+)
+@click.option(
+    "--out",
+    metavar="DIR",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder to make; an earlier export there is replaced.",
+)
+@click.option(
+    "--format",
+    "formats",
+    metavar="LIST",
+    default="onnx,tflite,c",
+    show_default=True,
+    callback=_formats,
+    help="Comma-separated.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["int8", "float32"]),
+    help="Default: int8 for Cortex-M and Cortex-A, float32 for x86-64.",
+)
+@click.option(
+    "--io", type=click.Choice(["int8", "float32"]), help="Type of input and output. Default: dtype."
+)
+@click.option(
+    "--density",
+    metavar="D",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Prune every prunable layer by magnitude to this density: a what-if for speed and size.",
+)
+@click.option(
+    "--calibration",
+    metavar="NAME|FILE.npz",
+    help="Data that gives a float model its int8 ranges, unless its RUN holds them.",
+)
+@click.option(
+    "--ram",
+    type=click.Choice(["min", "balanced", "speed"]),
+    default="balanced",
+    show_default=True,
+    help="What the schedule saves: memory or instructions.",
+)
+@output_options
+def export(
+    model: Path,
+    target: str | None,
+    device: str | None,
+    out: Path,
+    formats: tuple[str, ...],
+    dtype: str | None,
+    io: str | None,
+    density: float | None,
+    calibration: str | None,
+    ram: str,
+) -> int:
+    """Compile MODEL for a target or a device, and verify it.
+
+    MODEL is a RUN folder of `fedtiny train` or its .safetensors, or anybody's .onnx or .tflite
+    file. Exactly one of --target and --device is needed.
+    """
+    if (target is None) == (device is None):
+        raise click.UsageError(
+            "give exactly one of --target (an instruction-set class) and --device (a board)"
+        )
+    with session() as run:
+        from fedtiny import pipeline
+
+        report = pipeline.export(
+            model,
+            target=target,
+            device=device,
+            out=out,
+            formats=formats,
+            dtype=dtype,
+            io=io,
+            density=density,
+            calibration=calibration,
+            ram=ram,
+            progress=run.progress,
+        )
+        return run.finish(report)
