@@ -63,6 +63,12 @@ class Pattern:
     kind: PatternKind = "dense"
     density: float = 1.0
 
+    @classmethod
+    def of(cls, data: NDArray[np.generic]) -> Pattern:
+        """The pattern of a weight array: unstructured where it holds a zero, else dense."""
+        density = float(np.count_nonzero(data)) / max(1, data.size)
+        return cls("dense" if density == 1.0 else "unstructured", density)
+
 
 @dataclass(frozen=True)
 class Tensor:
@@ -179,6 +185,14 @@ class Reshape(Attributes):
     """The same elements in the same order under another shape; costs nothing at run time."""
 
     op: ClassVar[str] = "reshape"
+
+
+@dataclass(frozen=True)
+class Softmax(Attributes):
+    """exp(beta x) / sum over the last dimension. int8: output scale 1/256, zero point -128."""
+
+    op: ClassVar[str] = "softmax"
+    beta: float = 1.0
 
 
 @dataclass(frozen=True)

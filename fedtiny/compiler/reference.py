@@ -29,7 +29,9 @@ from fedtiny.compiler.ir import (
     Padding,
     Relu,
     Reshape,
+    Softmax,
 )
+from fedtiny.compiler.softmax import softmax_int8, softmax_parameters
 from fedtiny.errors import UnsupportedError, UsageError
 
 Array = NDArray[Any]
@@ -205,6 +207,15 @@ def _reshape(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) ->
     return x.reshape(len(x), *graph[node.output].shape[1:])
 
 
+def _softmax_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    assert isinstance(node.attributes, Softmax)
+    shifted = (x - x.max(axis=-1, keepdims=True)) * np.float32(node.attributes.beta)
+    exponential: Array = np.exp(shifted)
+    total: Array = exponential.sum(axis=-1, keepdims=True)
+    probabilities: Array = exponential / total
+    return probabilities
+
+
 def _constants(graph: Graph, node: Node) -> tuple[Array, Array]:
     return graph[node.inputs[1]].value, graph[node.inputs[2]].value
 
@@ -285,6 +296,12 @@ def _average_pool_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, 
     return _saturate(graph, node, np.sign(total) * magnitude)
 
 
+def _softmax_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    assert isinstance(node.attributes, Softmax)
+    scale = q.scale_of(graph, node.inputs[0])
+    return softmax_int8(x, softmax_parameters(node.attributes.beta, scale))
+
+
 Run = Callable[[Graph, Node, Array, Mapping[str, Array]], Array]
 """Of the graph, the node, its first input and every value so far."""
 
@@ -297,6 +314,7 @@ _FLOAT: Mapping[type[Attributes], Run] = {
     Relu: _relu_float,
     BatchNorm: _batch_norm_float,
     Reshape: _reshape,
+    Softmax: _softmax_float,
 }
 _INT8: Mapping[type[Attributes], Run] = {
     Conv2d: _conv2d_int8,
@@ -305,4 +323,5 @@ _INT8: Mapping[type[Attributes], Run] = {
     Add: _add_int8,
     AveragePool2d: _average_pool_int8,
     Reshape: _reshape,
+    Softmax: _softmax_int8,
 }

@@ -1,0 +1,487 @@
+"""What each TFLite operator becomes in the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+from fedtiny.compiler import quantization as q
+from fedtiny.compiler.frontends import exact_mean
+from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
+from fedtiny.compiler.frontends.tflite_flatbuffer import Table
+from fedtiny.compiler.frontends.tflite_importer import Constant, Importer, Source
+from fedtiny.compiler.frontends.tflite_model import OperatorRecord
+from fedtiny.compiler.ir import (
+    Activation,
+    Add,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Padding,
+    Pattern,
+    Quantization,
+    Relu,
+    Reshape,
+    Softmax,
+)
+from fedtiny.compiler.reference import output_size
+from fedtiny.compiler.softmax import SUM_INTEGER_BITS
+
+Pair = tuple[int, int]
+_ACTIVATIONS: dict[int, Activation] = {0: "none", 1: "relu", 3: "relu6"}
+_INT32_MAX = (1 << 31) - 1
+
+
+def _activation(importer: Importer, op: OperatorRecord, options: Table, field: int) -> Activation:
+    code = int(options.number(field, "b"))
+    if code not in _ACTIVATIONS:
+        raise importer.unsupported(op, f"fused activation {code}; RELU and RELU6 are supported")
+    return _ACTIVATIONS[code]
+
+
+def _pair(importer: Importer, op: OperatorRecord, options: Table, high: int, wide: int) -> Pair:
+    pair = int(options.number(high, "i", 1)), int(options.number(wide, "i", 1))
+    if not all(1 <= v <= 1 << 16 for v in pair):
+        raise importer.damaged(op, f"a stride, dilation or window of {list(pair)}")
+    return pair
+
+
+def _geometry(
+    importer: Importer,
+    op: OperatorRecord,
+    source: Source,
+    window: tuple[Pair, Pair, Pair],
+    same: int,
+) -> tuple[Padding, Pair]:
+    """Explicit padding and the output's rows and columns.
+
+    Args:
+        importer: The import.
+        op: The operator.
+        source: Its 4-D input.
+        window: Kernel, stride and dilation.
+        same: TFLite's padding code, 0 for SAME.
+    """
+    if len(source.shape) != 4:
+        raise importer.unsupported(op, f"its input is {list(source.shape)}, not 4-D")
+    if same not in (0, 1):
+        raise importer.damaged(op, f"padding {same}")
+    pads, sizes = [], []
+    for i, (kernel, stride, dilation) in enumerate(zip(*window, strict=True)):
+        size = source.shape[1 + i]
+        total = (-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size
+        total = max(total, 0) if same == 0 else 0
+        pads.append((source.padding[i][0] + total // 2, source.padding[i][1] + total - total // 2))
+        sizes.append(output_size(size + total, kernel, stride, (0, 0), dilation))
+    if min(sizes) < 1:
+        raise importer.damaged(op, f"its window is larger than its input {list(source.shape)}")
+    return (pads[0], pads[1]), (sizes[0], sizes[1])
+
+
+def _weights(
+    importer: Importer, op: OperatorRecord, source: Source, rank: int, axis: int
+) -> Constant:
+    weights = importer.constant(op, 1)
+    weights = replace(weights, pattern=Pattern.of(weights.data))
+    if weights.data.ndim != rank or 0 in weights.data.shape:
+        raise importer.damaged(op, f"its weights are {list(weights.data.shape)}")
+    if weights.data.dtype != source.dtype:
+        raise importer.unsupported(
+            op,
+            f"{weights.data.dtype} weights for a {source.dtype} input; both must be of one type",
+        )
+    if source.dtype == "float32":
+        return replace(weights, quantization=None)
+    if weights.quantization is None or weights.quantization.axis not in (None, axis):
+        raise importer.unsupported(op, f"int8 weights need scales per tensor or along axis {axis}")
+    if np.any(weights.quantization.zero_point != 0):
+        raise importer.unsupported(op, "its weights have a zero point; they must be symmetric")
+    return weights
+
+
+def _bias(
+    importer: Importer, op: OperatorRecord, source: Source, weights: Constant, channels: int
+) -> str:
+    """Add the bias, zeros where the file has none; int8: check the accumulators' range."""
+    dtype = np.int32 if source.dtype == "int8" else np.float32
+    present = len(op.inputs) > 2 and op.inputs[2] >= 0
+    name = importer.model.tensors[op.outputs[0]].name + "/bias"
+    bias = importer.constant(op, 2) if present else Constant(name, np.zeros(channels, dtype), None)
+    if bias.data.dtype != dtype or bias.data.size != channels:
+        raise importer.unsupported(
+            op,
+            f"its bias is {bias.data.dtype}{list(bias.data.shape)}, not {channels} of "
+            f"{dtype.__name__}",
+        )
+    bias = replace(bias, data=bias.data.reshape(channels), quantization=None)
+    if source.dtype == "int8":
+        bias = replace(bias, quantization=_check_int8(importer, op, source, weights, bias.data))
+    return importer.add_constant(op, 2, bias)
+
+
+def _check_int8(
+    importer: Importer,
+    op: OperatorRecord,
+    source: Source,
+    weights: Constant,
+    bias: NDArray[Any],
+) -> Quantization:
+    """Check that int32 holds every sum and scaled sum; returns the bias's quantization."""
+    target = importer.model.tensors[op.outputs[0]].quantization
+    assert source.quantization is not None
+    assert weights.quantization is not None
+    if target is None or target.axis is not None:
+        raise importer.unsupported(op, "its int8 output has no scale")
+    product = float(source.quantization.scale) * weights.quantization.scale.astype(np.float64)
+    factor = float(np.max(product)) / float(target.scale)
+    axis = weights.quantization.axis or 0
+    axis = weights.data.ndim - 1 if op.op_name == "DEPTHWISE_CONV_2D" else axis
+    wide = np.abs(np.moveaxis(weights.data, axis, 0).reshape(bias.size, -1).astype(np.int64))
+    bound = int((wide.sum(axis=1) * 255 + np.abs(bias.astype(np.int64))).max())
+    if bound * max(1.0, 2 * factor) > _INT32_MAX:
+        raise importer.unsupported(op, "its sums could overflow the int32 accumulator")
+    scale = product.astype(np.float32)
+    if not np.all(scale > 0):
+        raise importer.damaged(op, "its scales are too small for float32")
+    return Quantization(scale, np.zeros(scale.shape, np.int32), None if scale.ndim == 0 else 0)
+
+
+def conv_2d(importer: Importer, op: OperatorRecord) -> None:
+    """CONV_2D, grouped when the weights are narrower than the input."""
+    importer.arity(op, 2, 3)
+    source, options = importer.source(op, padded=True), importer.options(op, "Conv2DOptions")
+    weights = _weights(importer, op, source, 4, 0)
+    out, kh, kw, depth = weights.data.shape
+    stride = _pair(importer, op, options, 2, 1)
+    dilation = _pair(importer, op, options, 5, 4)
+    window = ((kh, kw), stride, dilation)
+    padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
+    groups = source.shape[3] // depth
+    if groups * depth != source.shape[3] or groups == 0 or out % groups:
+        raise importer.damaged(
+            op, f"weights {list(weights.data.shape)} for input {list(source.shape)}"
+        )
+    activation = _activation(importer, op, options, 3)
+    attributes = Conv2d(stride, padding, dilation, groups, activation)
+    bias = _bias(importer, op, source, weights, out)
+    inputs = (source.name, importer.add_constant(op, 1, weights), bias)
+    importer.make(op, attributes, inputs, (1, *size, out))
+
+
+def depthwise_conv_2d(importer: Importer, op: OperatorRecord) -> None:
+    """DEPTHWISE_CONV_2D; with several outputs a channel it is a grouped convolution."""
+    importer.arity(op, 2, 3)
+    source = importer.source(op, padded=True)
+    options = importer.options(op, "DepthwiseConv2DOptions")
+    weights = _weights(importer, op, source, 4, 3)
+    one, kh, kw, out = weights.data.shape
+    stride = _pair(importer, op, options, 2, 1)
+    dilation = _pair(importer, op, options, 6, 5)
+    window = ((kh, kw), stride, dilation)
+    padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
+    channels = source.shape[3]
+    if one != 1 or out % channels:
+        raise importer.damaged(
+            op, f"weights {list(weights.data.shape)} for input {list(source.shape)}"
+        )
+    activation = _activation(importer, op, options, 4)
+    bias = _bias(importer, op, source, weights, out)
+    attributes: DepthwiseConv2d | Conv2d = DepthwiseConv2d(stride, padding, dilation, activation)
+    if out != channels:
+        attributes = Conv2d(stride, padding, dilation, channels, activation)
+        quantization = weights.quantization
+        if quantization is not None and quantization.axis is not None:
+            quantization = replace(quantization, axis=0)
+        data = weights.data.transpose(3, 1, 2, 0)
+        weights = replace(weights, data=data, quantization=quantization)
+    inputs = (source.name, importer.add_constant(op, 1, weights), bias)
+    importer.make(op, attributes, inputs, (1, *size, out))
+
+
+def fully_connected(importer: Importer, op: OperatorRecord) -> None:
+    """FULLY_CONNECTED, after a reshape when its input is not `(1, I)`."""
+    importer.arity(op, 2, 3)
+    source, options = importer.source(op), importer.options(op, "FullyConnectedOptions")
+    weights = _weights(importer, op, source, 2, 0)
+    out, wide = weights.data.shape
+    if int(np.prod(source.shape)) != wide:
+        raise importer.damaged(op, f"{wide} weights a row for input {list(source.shape)}")
+    if options.number(1, "b") != 0 or options.number(2, "B") != 0:
+        raise importer.unsupported(op, "shuffled weights and kept dimensions")
+    if weights.quantization is not None and weights.quantization.axis is not None:
+        raise importer.unsupported(op, "per-channel weights; they must have one scale")
+    activation = _activation(importer, op, options, 0)
+    bias = _bias(importer, op, source, weights, out)
+    x = source.name
+    if source.shape != (1, wide):
+        name = f"{op.name}/flatten"
+        x = importer.builder.activation(name, (1, wide), source.dtype, source.quantization)
+        importer.builder.node(name, Reshape(), (source.name,), x)
+    inputs = (x, importer.add_constant(op, 1, weights), bias)
+    importer.make(op, FullyConnected(activation), inputs, (1, out))
+
+
+def add(importer: Importer, op: OperatorRecord) -> None:
+    """ADD of two activations of one shape."""
+    importer.arity(op, 2, 2)
+    a, b = importer.source(op, 0), importer.source(op, 1)
+    if a.shape != b.shape or a.dtype != b.dtype:
+        raise importer.unsupported(
+            op, f"{list(a.shape)} + {list(b.shape)}; both must have one shape and type"
+        )
+    activation = _activation(importer, op, importer.options(op, "AddOptions"), 0)
+    target = importer.model.tensors[op.outputs[0]].quantization
+    if a.quantization is not None and b.quantization is not None and target is not None:
+        ratio = 2 * max(float(a.quantization.scale), float(b.quantization.scale))
+        if target.axis is not None or ratio / float(target.scale) >= 1 << 20:
+            raise importer.unsupported(op, "its scales differ too much for int32")
+    importer.make(op, Add(activation), (a.name, b.name), a.shape)
+
+
+def average_pool_2d(importer: Importer, op: OperatorRecord) -> None:
+    """AVERAGE_POOL_2D."""
+    importer.arity(op, 1, 1)
+    source, options = importer.source(op), importer.options(op, "Pool2DOptions")
+    kernel = _pair(importer, op, options, 4, 3)
+    stride = _pair(importer, op, options, 2, 1)
+    window = (kernel, stride, (1, 1))
+    padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
+    _same_quantization(importer, op, source)
+    activation = _activation(importer, op, options, 5)
+    attributes = AveragePool2d(kernel, stride, padding, activation)
+    importer.make(op, attributes, (source.name,), (1, *size, source.shape[3]))
+
+
+def mean(importer: Importer, op: OperatorRecord) -> None:
+    """MEAN over rows and columns; see `exact_mean` for what it becomes in int8."""
+    importer.arity(op, 2, 2)
+    source, axes = importer.source(op), importer.constant(op, 1).data
+    if len(source.shape) != 4 or axes.dtype != np.int32 or axes.size > 8:
+        raise importer.unsupported(
+            op, "the mean over rows and columns of a 4-D tensor is supported"
+        )
+    if sorted(int(a) % 4 for a in axes.reshape(-1)) != [1, 2]:
+        raise importer.unsupported(op, f"mean over axes {axes.reshape(-1).tolist()}, not [1, 2]")
+    height, width, channels = source.shape[1:]
+    kept = bool(importer.options(op, "ReducerOptions").number(0, "B"))
+    shape = (1, 1, 1, channels) if kept else (1, channels)
+    record = importer.model.tensors[op.outputs[0]]
+    if record.shape != shape:
+        raise importer.damaged(op, f"its output is {list(record.shape)}, not {list(shape)}")
+    target = record.quantization if source.dtype == "int8" else None
+    if source.dtype == "int8" and (target is None or target.axis is not None):
+        raise importer.unsupported(op, "its int8 output has no scale")
+    window = (height, width)
+    if record.type_name.lower() != source.dtype:
+        raise importer.unsupported(op, f"input and output differ in type; got {record.type_name}")
+    if kept:
+        x = importer.add_activation(op.outputs[0])
+    else:
+        pooled = (1, 1, 1, channels)
+        x = importer.builder.activation(f"{record.name}/pooled", pooled, source.dtype, target)
+    name = f"{op.name}/mean" if not kept else op.name
+    if source.quantization is None or target is None:
+        importer.builder.node(name, AveragePool2d(window), (source.name,), x)
+    else:
+        _int8_mean(importer, op, name, source, target, x)
+    if kept:
+        importer.define(op.outputs[0], x)
+    else:
+        importer.make(op, Reshape(), (x,), shape)
+
+
+def _int8_mean(
+    importer: Importer, op: OperatorRecord, name: str, source: Source, target: Quantization, x: str
+) -> None:
+    assert source.quantization is not None
+    height, width, channels = source.shape[1:]
+    count = height * width
+    ratio = float(source.quantization.scale) / float(target.scale)
+    if count > exact_mean.MAX_WINDOW or not 2.0**-20 < ratio < 2.0**7:
+        raise importer.unsupported(op, f"an int8 mean of {count} elements scaled by {ratio:.3g}")
+    if exact_mean.pool_is_mean(count, source.quantization, target):
+        importer.builder.node(name, AveragePool2d((height, width)), (source.name,), x)
+        return
+    if not exact_mean.depthwise_is_mean(count, source.quantization, target):
+        raise importer.unsupported(
+            op, f"an int8 mean of {count} elements with these scales equals no supported op exactly"
+        )
+    if height * width * channels > MAX_ELEMENTS >> 6:
+        raise importer.unsupported(op, f"an int8 mean over {list(source.shape)}")
+    ones = np.ones((1, height, width, channels), np.int8)
+    weights = importer.builder.constant(f"{name}/ones", ones, q.per_tensor(1 / count, 0))
+    scale = float(source.quantization.scale) / count
+    zeros = np.zeros(channels, np.int32)
+    bias = importer.builder.constant(f"{name}/bias", zeros, q.per_tensor(scale, 0))
+    importer.builder.node(name, DepthwiseConv2d(), (source.name, weights, bias), x)
+
+
+def reshape(importer: Importer, op: OperatorRecord) -> None:
+    """RESHAPE to the output's static shape."""
+    importer.arity(op, 1, 2)
+    source = importer.source(op)
+    record = importer.model.tensors[op.outputs[0]]
+    if int(np.prod(source.shape)) != record.size:
+        raise importer.damaged(op, f"{list(source.shape)} to {list(record.shape)}")
+    _same_quantization(importer, op, source)
+    importer.make(op, Reshape(), (source.name,), record.shape)
+
+
+def relu(importer: Importer, op: OperatorRecord) -> None:
+    """RELU and RELU6; in int8 fused into the node before."""
+    importer.arity(op, 1, 1)
+    source = importer.source(op)
+    activation: Activation = "relu" if op.op_name == "RELU" else "relu6"
+    if source.dtype == "float32":
+        importer.make(op, Relu(activation), (source.name,), source.shape)
+        return
+    _same_quantization(importer, op, source)
+    if not importer.fuse(op, activation):
+        raise importer.unsupported(op, "an int8 activation must directly follow its only producer")
+
+
+def pad(importer: Importer, op: OperatorRecord) -> None:
+    """PAD with zeros, handed on to the convolutions that read it."""
+    importer.arity(op, 2, 2)
+    source, amounts = importer.source(op, padded=True), importer.constant(op, 1).data
+    integers = amounts.dtype in (np.int32, np.int64)
+    if len(source.shape) != 4 or amounts.shape != (4, 2) or not integers:
+        raise importer.unsupported(op, "padding of rows and columns of a 4-D tensor is supported")
+    if np.any(amounts[[0, 3]]) or np.any(amounts < 0) or np.any(amounts > 1 << 15):
+        raise importer.unsupported(op, f"padding {amounts.tolist()}")
+    _same_quantization(importer, op, source)
+    added = [(int(amounts[i, 0]), int(amounts[i, 1])) for i in (1, 2)]
+    height, width = (source.shape[1 + i] + sum(added[i]) for i in range(2))
+    record = importer.model.tensors[op.outputs[0]]
+    if record.shape != (1, height, width, source.shape[3]):
+        raise importer.damaged(op, f"its output is {list(record.shape)}")
+    total = [
+        (source.padding[i][0] + added[i][0], source.padding[i][1] + added[i][1]) for i in range(2)
+    ]
+    importer.define(op.outputs[0], source.name, (total[0], total[1]))
+
+
+def softmax(importer: Importer, op: OperatorRecord) -> None:
+    """SOFTMAX over the last dimension."""
+    importer.arity(op, 1, 1)
+    source, options = importer.source(op), importer.options(op, "SoftmaxOptions")
+    beta = float(options.number(0, "f"))
+    if not 2.0**-10 <= beta <= 2.0**10:
+        raise importer.damaged(op, f"beta {beta}")
+    target = importer.model.tensors[op.outputs[0]].quantization
+    if source.dtype == "int8":
+        if target is None or target.scale != np.float32(1 / 256) or target.zero_point != -128:
+            raise importer.unsupported(op, "its int8 output must have scale 1/256, zero point -128")
+        assert source.quantization is not None
+        if source.shape[-1] >= 1 << SUM_INTEGER_BITS:
+            raise importer.unsupported(op, f"an int8 softmax of {source.shape[-1]} values")
+        if not 2.0**-20 <= beta * float(source.quantization.scale) <= 2.0**4:
+            raise importer.unsupported(op, "its int8 input scale is out of range")
+    importer.make(op, Softmax(beta), (source.name,), source.shape)
+
+
+def densify(importer: Importer, op: OperatorRecord) -> None:
+    """DENSIFY: a sparse constant under a new name."""
+    importer.arity(op, 1, 1)
+    constant = importer.constant(op, 0)
+    _define_constant(importer, op, replace(constant, name=op.name), constant.data.shape)
+
+
+def quantize(importer: Importer, op: OperatorRecord) -> None:
+    """QUANTIZE at the outputs of the model: int8 to uint8, which only shifts by 128."""
+    importer.arity(op, 1, 1)
+    source, record = importer.source(op), importer.model.tensors[op.outputs[0]]
+    given, target = source.quantization, record.quantization
+    shifted = given is not None and target is not None and given.scale == target.scale
+    shifted = shifted and record.type_name == "UINT8" and record.shape == source.shape
+    if not shifted or int(given.zero_point) + 128 != int(target.zero_point):  # type: ignore[union-attr]
+        raise importer.unsupported(op, "QUANTIZE is supported where the model begins and ends")
+    _define_edge(importer, op, source.name)
+
+
+def dequantize(importer: Importer, op: OperatorRecord) -> None:
+    """DEQUANTIZE of a constant, or at the outputs of the model."""
+    importer.arity(op, 1, 1)
+    index, record = op.inputs[0], importer.model.tensors[op.outputs[0]]
+    if record.type_name != "FLOAT32":
+        raise importer.damaged(op, f"its output is {record.type_name}")
+    if index < 0 or not importer.is_constant(index):
+        source = importer.source(op)
+        if source.dtype != "int8" or record.shape != source.shape:
+            raise importer.damaged(op, f"it dequantizes a {source.dtype} tensor")
+        _define_edge(importer, op, source.name)
+        return
+    constant = importer.constant(op, 0)
+    if constant.data.dtype == np.float16:
+        data = constant.data.astype(np.float32)
+    elif constant.data.dtype == np.int8 and constant.quantization is not None:
+        data = q.dequantize_values(constant.data, constant.quantization)
+    else:
+        raise importer.unsupported(op, f"a constant of {constant.data.dtype}")
+    _define_constant(importer, op, Constant(op.name, data, None), constant.data.shape)
+
+
+def _define_constant(
+    importer: Importer, op: OperatorRecord, constant: Constant, shape: tuple[int, ...]
+) -> None:
+    index = op.outputs[0]
+    if index in importer.sources or importer.is_constant(index):
+        raise importer.damaged(op, "its output is made twice")
+    if importer.model.tensors[index].shape != shape:
+        raise importer.damaged(op, f"its output is {list(importer.model.tensors[index].shape)}")
+    importer.constants[index] = constant
+
+
+def _define_edge(importer: Importer, op: OperatorRecord, name: str) -> None:
+    index = op.outputs[0]
+    if index in importer.sources or index in importer.edges or importer.is_constant(index):
+        raise importer.damaged(op, "its output is made twice")
+    importer.edges[index] = name
+
+
+def _same_quantization(importer: Importer, op: OperatorRecord, source: Source) -> None:
+    if source.quantization is None:
+        return
+    target = importer.model.tensors[op.outputs[0]].quantization
+    if target is None or target.axis is not None:
+        raise importer.unsupported(op, "its int8 output has no scale")
+    if (
+        target.scale != source.quantization.scale
+        or target.zero_point != source.quantization.zero_point
+    ):
+        raise importer.unsupported(op, "its int8 input and output must have equal quantization")
+
+
+@dataclass(frozen=True)
+class OpReader:
+    """How an operator is read, and the newest version of it that is understood."""
+
+    read: Callable[[Importer, OperatorRecord], None]
+    version: int
+
+
+_OP = schema.BuiltinOperator
+OPS: Mapping[int, OpReader] = {
+    _OP.ADD: OpReader(add, 5),
+    _OP.AVERAGE_POOL_2D: OpReader(average_pool_2d, 3),
+    _OP.CONV_2D: OpReader(conv_2d, 8),
+    _OP.DENSIFY: OpReader(densify, 1),
+    _OP.DEPTHWISE_CONV_2D: OpReader(depthwise_conv_2d, 7),
+    _OP.DEQUANTIZE: OpReader(dequantize, 6),
+    _OP.FULLY_CONNECTED: OpReader(fully_connected, 14),
+    _OP.MEAN: OpReader(mean, 3),
+    _OP.PAD: OpReader(pad, 4),
+    _OP.QUANTIZE: OpReader(quantize, 4),
+    _OP.RELU: OpReader(relu, 3),
+    _OP.RELU6: OpReader(relu, 3),
+    _OP.RESHAPE: OpReader(reshape, 1),
+    _OP.SOFTMAX: OpReader(softmax, 3),
+}
+"""Every operator that is supported."""
+NAMES = tuple(sorted({k for k, v in vars(_OP).items() if isinstance(v, int) and v in OPS}))
