@@ -1,1 +1,67 @@
-"""Graph passes; one file a pass."""
+"""Graph rewritings, one file each.
+
+A file that defines `PASS` is one of the float passes: `lower` finds it and runs it as soon as
+what it requires has been ensured. Passes with parameters (`quantize`, `prune_magnitude`) are
+called by name.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from functools import cache
+
+from fedtiny.compiler.ir import Graph, GraphError
+from fedtiny.compiler.passes.base import FLOAT, ONE_READER, Pass, apply
+
+__all__ = ["Pass", "apply", "float_passes", "lower", "prune_magnitude", "quantize"]
+
+
+@cache
+def float_passes() -> tuple[Pass, ...]:
+    """Every pass of this folder that defines `PASS`, each after those that ensure what it needs.
+
+    Raises:
+        GraphError: Nothing ensures what a pass requires.
+    """
+    modules = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    loaded = [importlib.import_module(f"{__name__}.{name}") for name in modules]
+    waiting: list[Pass] = [module.PASS for module in loaded if hasattr(module, "PASS")]
+    ensured = {FLOAT, ONE_READER}
+    ordered: list[Pass] = []
+    while waiting:
+        ready = next((item for item in waiting if ensured.issuperset(item.requires)), None)
+        if ready is None:
+            names = ", ".join(item.name for item in waiting)
+            raise GraphError(f"passes {names} require what no pass ensures")
+        waiting.remove(ready)
+        ordered.append(ready)
+        ensured.update(ready.ensures)
+    return tuple(ordered)
+
+
+def lower(graph: Graph) -> Graph:
+    """Run the float passes: what comes out has no batch normalization and fused activations.
+
+    Args:
+        graph: As from a front door, float32.
+
+    Raises:
+        UnsupportedError: A node cannot be lowered; names it.
+    """
+    return apply(graph, float_passes())
+
+
+def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
+    """Quantize a lowered graph to int8; see `quantize_int8`."""
+    from fedtiny.compiler.passes.quantize_int8 import quantize_pass
+
+    return apply(graph, [quantize_pass(ranges)])
+
+
+def prune_magnitude(graph: Graph, density: float) -> Graph:
+    """Prune a float graph; see `prune_by_magnitude`."""
+    from fedtiny.compiler.passes.prune_by_magnitude import prune_magnitude_pass
+
+    return apply(graph, [prune_magnitude_pass(density)])

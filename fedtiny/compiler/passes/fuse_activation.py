@@ -1,0 +1,53 @@
+"""Fuse ReLU and ReLU6 into the node before them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from fedtiny.compiler.ir import (
+    Add,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Graph,
+    Node,
+    Relu,
+)
+from fedtiny.compiler.passes.base import NO_BATCH_NORM, Pass
+
+FUSING = (Add, AveragePool2d, Conv2d, DepthwiseConv2d, FullyConnected)
+
+
+def fuse_activation(graph: Graph) -> Graph:
+    """Let the producer clamp its own output; the tensor after the activation survives.
+
+    Where the value before the activation is needed too, a 1x1 average pool (which copies) clamps
+    the copy.
+    """
+    nodes: dict[str, Node] = {}  # by output
+    for node in graph.nodes:
+        if not isinstance(node.attributes, Relu):
+            nodes[node.output] = node
+            continue
+        source = node.inputs[0]
+        activation = node.attributes.activation
+        producer = nodes.get(source)
+        alone = len(graph.consumers(source)) == 1 and source not in graph.outputs
+        if producer is not None and alone and _free(producer):
+            del nodes[source]
+            attributes = replace(producer.attributes, activation=activation)  # type: ignore[call-arg]
+            nodes[node.output] = replace(producer, attributes=attributes, outputs=node.outputs)
+        elif len(graph[source].shape) == 4:
+            attributes = AveragePool2d(activation=activation)
+            nodes[node.output] = replace(node, attributes=attributes)
+        else:
+            nodes[node.output] = node
+    return graph.rewrite(nodes.values())
+
+
+def _free(producer: Node) -> bool:
+    return isinstance(producer.attributes, FUSING) and producer.attributes.activation == "none"
+
+
+PASS = Pass("fuse_activation", (NO_BATCH_NORM,), (), fuse_activation)

@@ -1,0 +1,158 @@
+"""Quantize a float graph to int8 as TensorFlow Lite's specification wants it.
+
+Activations: per tensor, asymmetric, zero exact. Convolution weights: per output channel,
+symmetric; fully connected weights: per tensor, symmetric; so zero weights stay exactly zero.
+Biases: int32 of scale s_in * s_w. Average pooling and reshaping keep their input's quantization.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import (
+    Add,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Graph,
+    Node,
+    Pattern,
+    Quantization,
+    Reshape,
+    Tensor,
+)
+from fedtiny.compiler.passes.base import FLOAT, INT8, NO_BATCH_NORM, ONE_READER, Pass
+from fedtiny.compiler.quantization import (
+    INT8_MAX,
+    activation_quantization,
+    per_tensor,
+    quantize_values,
+    round_half_away,
+)
+from fedtiny.errors import UnsupportedError, UsageError
+
+BIAS_LIMIT = 1 << 30
+"""Greatest magnitude of a quantized bias; leaves room for the sum of products in int32."""
+ADD_RESOLUTION = 2.0**-18
+"""Least output scale of an add, in scales of its inputs: its multiplier must stay below 1."""
+LEAST_SCALE = 2.0**-100
+"""Weight scales below this would make products that float32 cannot hold."""
+
+
+def quantize_pass(ranges: Mapping[str, tuple[float, float]]) -> Pass:
+    """The pass for these ranges; see `quantize`."""
+    requires = (FLOAT, NO_BATCH_NORM, ONE_READER)
+    return Pass("quantize", requires, (INT8,), partial(quantize, ranges=ranges))
+
+
+def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
+    """Quantize weights, biases and activations; names do not change.
+
+    Args:
+        graph: Float32, after the float passes.
+        ranges: (min, max) by name for the input and the outputs of convolution, fully connected
+            and add; others are not read.
+
+    Raises:
+        UsageError: A range is missing or not finite.
+        UnsupportedError: A node has no int8 meaning; names it.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name in graph.inputs:
+        tensors[name] = _activation(graph[name], _from_range(name, ranges))
+    for node in graph.nodes:
+        out = graph[node.output]
+        s_in = _scale(tensors[node.inputs[0]])
+        match node.attributes:
+            case Conv2d() | DepthwiseConv2d() | FullyConnected():
+                least = _quantize_constants(graph, node, s_in, tensors)
+                made = _from_range(out.name, ranges, least)
+            case Add():
+                least = ADD_RESOLUTION * max(s_in, _scale(tensors[node.inputs[1]]))
+                made = _from_range(out.name, ranges, least)
+            case AveragePool2d() | Reshape():
+                made = _of(tensors[node.inputs[0]])
+            case _:
+                raise UnsupportedError(
+                    f"node {node.name!r}: {node.op} could not be fused into a layer and has no "
+                    "int8 form."
+                )
+        tensors[out.name] = _activation(out, made)
+    return graph.rewrite(graph.nodes, tensors.values())
+
+
+def _activation(tensor: Tensor, quantization: Quantization) -> Tensor:
+    return replace(tensor, dtype="int8", quantization=quantization)
+
+
+def _from_range(
+    name: str, ranges: Mapping[str, tuple[float, float]], least_scale: float = 0.0
+) -> Quantization:
+    """A tensor's quantization from its range, with at least the given scale."""
+    if name not in ranges:
+        raise UsageError(
+            f"calibration: there is no range for tensor {name!r}; calibrate this very model."
+        )
+    low, high = ranges[name]
+    if not (np.isfinite([low, high]).all() and low <= high):
+        raise UsageError(f"calibration: the range of tensor {name!r} is ({low}, {high}).")
+    made = activation_quantization(low, high)
+    if float(made.scale) < least_scale:
+        return per_tensor(np.float32(least_scale), int(made.zero_point))
+    return made
+
+
+def _quantize_constants(graph: Graph, node: Node, s_in: float, tensors: dict[str, Tensor]) -> float:
+    """Quantize a layer's weights and bias.
+
+    Returns:
+        The greatest product of input and weight scale. An output scale below it would resolve
+        more than the accumulator does, and needs multipliers above 1 that may overflow int32.
+    """
+    weights, bias = (graph[name] for name in node.inputs[1:])
+    axis = {Conv2d: 0, DepthwiseConv2d: 3, FullyConnected: None}[type(node.attributes)]
+    scale = _weight_scales(weights.value.astype(np.float64), axis)
+    b = bias.value.astype(np.float64)
+    needed = np.abs(b) / (s_in * BIAS_LIMIT)
+    scale = np.maximum(scale, needed.max() if axis is None else needed)
+    zeros = np.zeros(scale.shape, np.int32)
+    quantization = Quantization(scale.astype(np.float32), zeros, axis)
+    q = quantize_values(weights.value, quantization)  # type: ignore[arg-type]
+    q = np.maximum(q, np.int8(-INT8_MAX))
+    pattern = weights.pattern
+    if pattern is not None and pattern.kind != "dense":
+        pattern = replace(pattern, density=Pattern.of(q).density)
+    tensors[weights.name] = Tensor(
+        weights.name, weights.shape, "int8", quantization, np.ascontiguousarray(q), pattern
+    )
+    product = s_in * quantization.scale.astype(np.float64)
+    whole = np.clip(round_half_away(b / product), -BIAS_LIMIT, BIAS_LIMIT).astype(np.int32)
+    bias_axis = None if axis is None else 0
+    bias_quantization = Quantization(product.astype(np.float32), zeros, bias_axis)
+    tensors[bias.name] = Tensor(bias.name, bias.shape, "int32", bias_quantization, whole)
+    return float(product.max())
+
+
+def _weight_scales(weights: NDArray[np.float64], axis: int | None) -> NDArray[np.float64]:
+    """Symmetric scales `(channels,)` or `()`; a channel of zeros gets the tensor's scale."""
+    others = None if axis is None else tuple(i for i in range(weights.ndim) if i != axis)
+    greatest = np.abs(weights).max(axis=others)
+    whole = float(np.max(greatest)) or float(INT8_MAX)
+    scales = np.where(greatest > 0, greatest, whole) / INT8_MAX
+    least: NDArray[np.float64] = np.maximum(scales, LEAST_SCALE)
+    return least
+
+
+def _of(tensor: Tensor) -> Quantization:
+    assert tensor.quantization is not None
+    return tensor.quantization
+
+
+def _scale(tensor: Tensor) -> float:
+    return float(_of(tensor).scale)
