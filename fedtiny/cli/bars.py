@@ -30,11 +30,11 @@ def make_progress(settings: Settings) -> Iterator[Progress]:
         from rich.progress import Progress as Bars
 
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("[dim]{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
         with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
             yield BarProgress(bars, settings.verbose)

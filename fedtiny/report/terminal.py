@@ -29,8 +29,8 @@ _PLAIN_WIDTH = 120
 def make_console(stream: TextIO) -> Console:
     """A console that is coloured on a terminal and plain, and wide enough, elsewhere."""
     if stream.isatty():
-        return Console(file=stream, highlight=False)
-    return Console(file=stream, highlight=False, no_color=True, width=_PLAIN_WIDTH)
+        return Console(file=stream, highlight=False, markup=False)
+    return Console(file=stream, highlight=False, markup=False, no_color=True, width=_PLAIN_WIDTH)
 
 
 def print_report(report: DeploymentReport, console: Console, layers: bool = False) -> None:
