@@ -13,7 +13,7 @@ fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call) {
         const int8_t *w = weights; /* OHWI: read once from front to back for every pixel */
         for (int32_t o = 0; o < p->out_c; o++) {
             const int32_t first_in = o / group_out * group_in;
-            int32_t acc = bias != NULL ? bias[o] : 0;
+            int32_t acc = bias[o];
             for (int32_t ky = 0; ky < p->kernel_h; ky++) {
                 const int8_t *row = call->in[ky * p->dilation_h];
                 for (int32_t kx = 0; kx < p->kernel_w; kx++, w += group_in) {

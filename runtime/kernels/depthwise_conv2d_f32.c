@@ -8,7 +8,7 @@ fedtiny_status fedtiny_depthwise_conv2d_f32(const fedtiny_call *call) {
     float *out = call->out[0];
     for (int32_t x = 0; x < p->out_w; x++) {
         for (int32_t c = 0; c < p->channels; c++) {
-            float acc = bias != NULL ? bias[c] : 0.0f;
+            float acc = bias[c];
             for (int32_t ky = 0; ky < p->kernel_h; ky++) {
                 const float *row = call->in[ky * p->dilation_h];
                 for (int32_t kx = 0; kx < p->kernel_w; kx++) {

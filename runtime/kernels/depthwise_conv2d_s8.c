@@ -10,7 +10,7 @@ fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call) {
     int8_t *out = call->out[0];
     for (int32_t x = 0; x < p->out_w; x++) {
         for (int32_t c = 0; c < p->channels; c++) {
-            int32_t acc = bias != NULL ? bias[c] : 0;
+            int32_t acc = bias[c];
             for (int32_t ky = 0; ky < p->kernel_h; ky++) {
                 const int8_t *row = call->in[ky * p->dilation_h];
                 for (int32_t kx = 0; kx < p->kernel_w; kx++) {

@@ -13,7 +13,7 @@ fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call) {
     double scale;
     memcpy(&scale, &bits, sizeof scale);
     for (uint32_t o = 0; o < p->outputs; o++, w += p->inputs) {
-        int32_t acc = bias != NULL ? bias[o] : 0;
+        int32_t acc = bias[o];
         for (uint32_t i = 0; i < p->inputs; i++) {
             acc += w[i] * (in[i] - p->input_zero_point);
         }

@@ -8,7 +8,7 @@ fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call) {
     const float *in = call->in[0];
     float *out = call->out[0];
     for (uint32_t o = 0; o < p->outputs; o++, w += p->inputs) {
-        float acc = bias != NULL ? bias[o] : 0.0f;
+        float acc = bias[o];
         for (uint32_t i = 0; i < p->inputs; i++) {
             acc += w[i] * in[i];
         }

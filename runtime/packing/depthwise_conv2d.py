@@ -37,7 +37,7 @@ def pack(node: Node, graph: Graph) -> Packed:
     comment = f"{weights.dtype} {weights.shape[1:]}: (kernel_h, kernel_w, channels)"
     params = {**window.params(*_FIELDS), **geometry.clamp(node, graph), "channels": window.in_c}
     constants = [Constant("weights", weights.reshape(-1), comment)]
-    constants += geometry.bias_constants(node, graph)
+    constants.append(geometry.bias_constant(node, graph))
     if weights.dtype == np.int8:
         params |= geometry.zero_points(node, graph)
         constants += geometry.multiplier_constants(node, graph)

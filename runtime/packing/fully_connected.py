@@ -42,8 +42,8 @@ def pack(node: Node, graph: Graph) -> Packed:
         scale = fully_connected_scale(node, graph)
         low, high = struct.unpack("<II", struct.pack("<d", scale))
         params |= {"scale_low": low, "scale_high": high, **geometry.zero_points(node, graph)}
-    constants = (Constant("weights", weights.reshape(-1), comment),)
-    return Packed(params, (*constants, *geometry.bias_constants(node, graph)))
+    packed = Constant("weights", weights.reshape(-1), comment)
+    return Packed(params, (packed, geometry.bias_constant(node, graph)))
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:

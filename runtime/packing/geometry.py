@@ -157,12 +157,10 @@ def weights_of(node: Node, graph: Graph) -> NDArray[np.generic]:
     return graph[node.inputs[1]].value
 
 
-def bias_constants(node: Node, graph: Graph) -> tuple[Constant, ...]:
-    """The bias as the graph has it: one constant, or none."""
-    if len(node.inputs) < 3:
-        return ()
+def bias_constant(node: Node, graph: Graph) -> Constant:
+    """The bias as the graph has it."""
     bias = graph[node.inputs[2]].value
-    return (Constant("bias", bias.reshape(-1), f"{bias.dtype} ({bias.size})"),)
+    return Constant("bias", bias.reshape(-1), f"{bias.dtype} ({bias.size})")
 
 
 def folded_bias(node: Node, graph: Graph) -> NDArray[np.int32]:
@@ -173,7 +171,7 @@ def folded_bias(node: Node, graph: Graph) -> NDArray[np.int32]:
     weights = weights_of(node, graph).astype(np.int64)
     outputs = graph[node.output].shape[-1]
     sums = weights.reshape(outputs, -1).sum(1)
-    bias = graph[node.inputs[2]].value.astype(np.int64) if len(node.inputs) > 2 else 0
+    bias = graph[node.inputs[2]].value.astype(np.int64)
     folded = bias - zero_point_of(graph, node.inputs[0]) * sums
     wrapped: NDArray[np.int32] = ((folded + 2**31) % 2**32 - 2**31).astype(np.int32)
     return wrapped

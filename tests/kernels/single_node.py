@@ -1,0 +1,192 @@
+"""Graphs of one node with random weights and quantization, for tests and benchmarks."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import (
+    Activation,
+    Add,
+    Attributes,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    DType,
+    FullyConnected,
+    Graph,
+    Node,
+    Padding,
+    Pattern,
+    Quantization,
+    Tensor,
+)
+from fedtiny.compiler.reference import output_size
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One node; `groups == 0` is depthwise.
+
+    Attributes:
+        size: Input `(H, W, C)`.
+        outputs: Output channels (ignored by depthwise and pooling).
+        kernel: `(kh, kw)`.
+        stride: `(vertical, horizontal)`.
+        padding: `((top, bottom), (left, right))`.
+        dilation: `(vertical, horizontal)`.
+        groups: Groups of channels.
+        density: Nonzero weights.
+        activation: Fused.
+        zero_points: Of input and output.
+        gain: Share of the int8 range that outputs use, roughly.
+        seed: Of weights, scales and data.
+    """
+
+    size: tuple[int, int, int] = (5, 5, 3)
+    outputs: int = 4
+    kernel: tuple[int, int] = (3, 3)
+    stride: tuple[int, int] = (1, 1)
+    padding: Padding = ((1, 1), (1, 1))
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    density: float = 1.0
+    activation: Activation = "none"
+    zero_points: tuple[int, int] = (-3, 5)
+    gain: float = 1.0
+    seed: int = 0
+
+    def output(self) -> tuple[int, int]:
+        """Output `(H, W)`; not positive where the window does not fit."""
+        return (
+            output_size(
+                self.size[0], self.kernel[0], self.stride[0], self.padding[0], self.dilation[0]
+            ),
+            output_size(
+                self.size[1], self.kernel[1], self.stride[1], self.padding[1], self.dilation[1]
+            ),
+        )
+
+
+def _activation(name: str, shape: tuple[int, ...], dtype: DType, scale: float, zero: int) -> Tensor:
+    quantization = Quantization(np.float32(scale), np.int32(zero)) if dtype == "int8" else None  # type: ignore[arg-type]
+    return Tensor(name, shape, dtype, quantization)
+
+
+def _graph(attributes: Attributes, tensors: list[Tensor], inputs: int) -> Graph:
+    names = tuple(t.name for t in tensors)
+    node = Node("node", attributes, names[:-1], names[-1:])
+    by_name = {t.name: t for t in tensors}
+    return Graph("single", by_name, (node,), names[:inputs], names[-1:]).verify()
+
+
+def _weights(
+    case: Case, rng: np.random.Generator, shape: tuple[int, ...], axis: int, dtype: DType
+) -> tuple[Tensor, float]:
+    """Weights, and the standard deviation of one accumulator in units of its integer scale."""
+    mask = rng.random(shape) < case.density
+    pattern = Pattern("unstructured" if case.density < 1 else "dense", float(mask.mean()))
+    if dtype == "float32":
+        values = (rng.standard_normal(shape) * mask).astype(np.float32)
+        return Tensor("weights", shape, dtype, None, values, pattern), 1.0
+    values = (rng.integers(-127, 128, shape) * mask).astype(np.int8)
+    channels = shape[axis]
+    per_tensor = len(shape) == 2
+    scale = rng.uniform(0.5, 2.0, () if per_tensor else (channels,)) * 0.01
+    quantization = Quantization(
+        scale.astype(np.float32), np.zeros(scale.shape, np.int32), None if per_tensor else axis
+    )
+    taps = max(1.0, values.size / channels * case.density)
+    return Tensor("weights", shape, dtype, quantization, values, pattern), 73 * 74 * math.sqrt(taps)
+
+
+def _bias(
+    rng: np.random.Generator, weights: Tensor, channels: int, input_scale: float, deviation: float
+) -> Tensor:
+    if weights.quantization is None:
+        return Tensor(
+            "bias", (channels,), "float32", None, rng.standard_normal(channels).astype(np.float32)
+        )
+    values = (rng.standard_normal(channels) * deviation / 2).astype(np.int32)
+    scale = np.broadcast_to(weights.quantization.scale * np.float32(input_scale), (channels,))
+    return Tensor(
+        "bias", (channels,), "int32", Quantization(scale, np.zeros(channels, np.int32), 0), values
+    )
+
+
+def _weighted(
+    case: Case, dtype: DType, attributes: Attributes, shapes: list[tuple[int, ...]], axis: int
+) -> Graph:
+    rng = np.random.default_rng(case.seed)
+    in_shape, weight_shape, out_shape = shapes
+    weights, deviation = _weights(case, rng, weight_shape, axis, dtype)
+    input_scale = float(np.float32(rng.uniform(0.01, 0.1)))
+    output_scale = input_scale * 0.01 * deviation * 2 / 127 / case.gain
+    tensors = [_activation("x", in_shape, dtype, input_scale, case.zero_points[0]), weights]
+    tensors.append(_bias(rng, weights, out_shape[-1], input_scale, deviation))
+    tensors.append(_activation("y", out_shape, dtype, output_scale, case.zero_points[1]))
+    return _graph(attributes, tensors, 1)
+
+
+def conv2d(case: Case, dtype: DType) -> Graph:
+    """A convolution, or a depthwise one where `case.groups == 0`."""
+    h, w, c = case.size
+    shapes: list[tuple[int, ...]]
+    if case.groups == 0:
+        shapes = [(1, h, w, c), (1, *case.kernel, c), (1, *case.output(), c)]
+        depthwise = DepthwiseConv2d(case.stride, case.padding, case.dilation, case.activation)
+        return _weighted(case, dtype, depthwise, shapes, 3)
+    weights = (case.outputs, *case.kernel, c // case.groups)
+    shapes = [(1, h, w, c), weights, (1, *case.output(), case.outputs)]
+    plain = Conv2d(case.stride, case.padding, case.dilation, case.groups, case.activation)
+    return _weighted(case, dtype, plain, shapes, 0)
+
+
+def fully_connected(case: Case, dtype: DType) -> Graph:
+    """`case.size[2]` inputs to `case.outputs` outputs."""
+    inputs, outputs = case.size[2], case.outputs
+    shapes: list[tuple[int, ...]] = [(1, inputs), (outputs, inputs), (1, outputs)]
+    return _weighted(case, dtype, FullyConnected(case.activation), shapes, 0)
+
+
+def add(case: Case, dtype: DType) -> Graph:
+    """The sum of two activations."""
+    rng = np.random.default_rng(case.seed)
+    shape = (1, *case.size)
+    scales = rng.uniform(0.01, 0.2, 3)
+    zeros = (case.zero_points[0], int(rng.integers(-128, 128)), case.zero_points[1])
+    tensors = [
+        _activation(n, shape, dtype, s, z) for n, s, z in zip("aby", scales, zeros, strict=True)
+    ]
+    return _graph(Add(case.activation), tensors, 2)
+
+
+def average_pool2d(case: Case, dtype: DType) -> Graph:
+    """Average pooling."""
+    h, w, c = case.size
+    zero = case.zero_points[0]
+    tensors = [
+        _activation("x", (1, h, w, c), dtype, 0.05, zero),
+        _activation("y", (1, *case.output(), c), dtype, 0.05, zero),
+    ]
+    pool = AveragePool2d(case.kernel, case.stride, case.padding, case.activation)
+    return _graph(pool, tensors, 1)
+
+
+def data(graph: Graph, seed: int = 0) -> dict[str, Array]:
+    """Random inputs of a graph, extremes included."""
+    rng = np.random.default_rng(seed)
+    found: dict[str, Array] = {}
+    for name in graph.inputs:
+        shape = graph[name].shape
+        if graph[name].dtype == "int8":
+            found[name] = rng.integers(-128, 128, shape).astype(np.int8)
+        else:
+            found[name] = rng.standard_normal(shape).astype(np.float32)
+    return found
