@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
+from torch import nn
+
+from fedtiny.errors import UsageError
+from fedtiny.files import new_file
+
+_FORMAT = 1
+_KEY = "fedtiny"  # one key holds all metadata: safetensors writes several in no fixed order
 
 
 @dataclass(frozen=True)
@@ -49,3 +63,123 @@ class SparseModel:
     masks: Mapping[str, torch.Tensor]
     provenance: Provenance
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+
+    def module(self) -> nn.Module:
+        """Make the network with these weights, in evaluation mode.
+
+        An architecture ``"package.module:factory"`` is imported here (never on loading the file).
+
+        Raises:
+            UsageError: The architecture is unknown, or the weights do not fit it.
+        """
+        from fedtiny.models import create
+
+        module = create(self.architecture, self.input_shape, len(self.classes))
+        try:
+            module.load_state_dict(dict(self.state))
+        except RuntimeError as error:
+            first = " ".join(str(error).split())
+            raise UsageError(
+                f"weights do not fit the architecture {self.architecture!r}: {first}."
+            ) from error
+        return module.eval()
+
+    def save(self, path: Path) -> None:
+        """Write the model; equal content gives equal bytes.
+
+        Raises:
+            UsageError: The place cannot be written.
+        """
+        tensors = {f"state.{name}": value for name, value in self.state.items()}
+        tensors |= {f"mask.{name}": value for name, value in self.masks.items()}
+        tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
+        about: dict[str, Any] = {
+            "format": _FORMAT,
+            "architecture": self.architecture,
+            "input_shape": list(self.input_shape),
+            "classes": list(self.classes),
+            "ranges": {name: list(pair) for name, pair in self.ranges.items()},
+            "provenance": asdict(self.provenance),
+        }
+        about["sha256"] = _digest(tensors, about)
+        data = safetensors.torch.save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
+        with new_file(path) as work:
+            work.write_bytes(data)
+
+    @staticmethod
+    def load(path: Path) -> SparseModel:
+        """Read a model, trusting nothing; nothing in the file is executed.
+
+        Raises:
+            UsageError: The file is missing, damaged, altered or no model of ours.
+        """
+        try:
+            with safetensors.safe_open(path, framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, safetensors.SafetensorError, ValueError, RuntimeError) as error:
+            reason = str(error) if Path(path).is_file() else "no such file"
+            raise UsageError(f"cannot read model {str(path)!r}: {reason}.") from error
+        try:
+            about = json.loads(metadata[_KEY])
+            given = about.pop("sha256")
+            version = about["format"]
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"{str(path)!r} is no FedTiny model: its metadata is absent or damaged."
+            ) from error
+        if version != _FORMAT:
+            raise UsageError(f"model {str(path)!r} has format {version}; accepted is {_FORMAT}.")
+        if given != _digest(tensors, about):
+            raise UsageError(f"model {str(path)!r} is damaged: its SHA-256 does not match.")
+        try:
+            return _assemble(about, tensors)
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            raise UsageError(f"model {str(path)!r} is damaged: {error}.") from error
+
+
+def _digest(tensors: Mapping[str, torch.Tensor], about: Mapping[str, Any]) -> str:
+    """SHA-256 over metadata, names, types, shapes and bytes."""
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"\0{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _assemble(about: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> SparseModel:
+    """Put the parts together.
+
+    Raises:
+        ValueError: One is missing, or they contradict each other.
+        KeyError: The same.
+        TypeError: The same.
+    """
+    state, masks = (
+        {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+        for prefix in ("state.", "mask.")
+    )
+    if not state or len(state) + len(masks) != len(tensors):
+        raise ValueError("it holds no weights, or tensors that are neither weights nor masks")
+    for name, value in state.items():
+        if value.is_floating_point() and not torch.isfinite(value).all():
+            raise ValueError(f"{name} holds values that are not finite")
+    for name, mask in masks.items():
+        if mask.dtype != torch.bool or name not in state or mask.shape != state[name].shape:
+            raise ValueError(f"the mask of {name} does not fit its weights")
+        if state[name][~mask].any():
+            raise ValueError(f"{name} has nonzero weights where its mask is inactive")
+    shape, classes = tuple(about["input_shape"]), tuple(about["classes"])
+    if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+        raise ValueError(f"its input shape is {shape}")
+    if not classes or not all(isinstance(name, str) for name in classes):
+        raise ValueError(f"its classes are {classes}")
+    if not isinstance(about["architecture"], str):
+        raise TypeError("its architecture is no text")
+    ranges = {name: (float(low), float(high)) for name, (low, high) in about["ranges"].items()}
+    for name, (low, high) in ranges.items():
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise ValueError(f"the range of {name} is ({low}, {high})")
+    provenance = Provenance(**about["provenance"])
+    return SparseModel(about["architecture"], shape, classes, state, masks, provenance, ranges)

@@ -1,0 +1,156 @@
+"""The options of a training run, checked when made."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from math import isfinite
+
+from fedtiny import discovery
+from fedtiny.errors import UsageError, unknown_name
+
+METHODS = "fedtiny.pruning.methods"
+
+# The paper's schedule, which shorter runs scale down.
+_PAPER_ROUNDS, _PAPER_EVERY, _PAPER_UNTIL = 300, 10, 100
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Options of `fedtiny train`.
+
+    Attributes:
+        data: Name or path of the dataset.
+        model: Name of the network, or ``"package.module:factory"``.
+        density: Share of the prunable weights that stay.
+        method: Name of the pruning method.
+        devices: Names of device profiles that every candidate must fit.
+        clients: How many clients there are.
+        cohort: How many take part in a round; None is all.
+        alpha: Dirichlet concentration of the clients' labels; None is IID.
+        rounds: Federated rounds.
+        local_epochs: Passes of a client over its data in a round.
+        lr: Learning rate of the first round; it falls to zero along a half cosine.
+        momentum: Of a client's SGD; starts from zero each round.
+        weight_decay: Of a client's SGD.
+        batch: Batch size.
+        pretrain_epochs: Passes of the server over its public data before pruning.
+        candidates: Size of the candidate pool; None is max(2, round(0.1 / density)).
+        adjust_every: Rounds between mask changes; None scales the paper's 10 of 300.
+        adjust_until: Round at which mask changes have faded to none; None scales the paper's 100.
+        seed: Of everything random.
+        workers: Processes that play the clients; 0 is this process; None is one a core. Results
+            do not depend on it.
+    """
+
+    data: str
+    model: str
+    density: float
+    method: str = "fedtiny"
+    devices: tuple[str, ...] = ()
+    clients: int = 10
+    cohort: int | None = None
+    alpha: float | None = 0.5
+    rounds: int = 300
+    local_epochs: int = 5
+    lr: float = 0.05
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    batch: int = 64
+    pretrain_epochs: int = 10
+    candidates: int | None = None
+    adjust_every: int | None = None
+    adjust_until: int | None = None
+    seed: int = 0
+    workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every option.
+
+        Raises:
+            UsageError: One is out of its range.
+        """
+        object.__setattr__(self, "devices", tuple(self.devices))
+        for name in ("clients", "rounds", "local_epochs"):
+            self._integer(name, 1)
+        for name in ("cohort", "candidates", "adjust_every"):
+            self._integer(name, 1, optional=True)
+        self._integer("batch", 2)
+        self._integer("pretrain_epochs", 0)
+        self._integer("adjust_until", 0, optional=True)
+        self._integer("workers", 0, optional=True)
+        self._integer("seed", 0)
+        self._number("density", above=0, to=1)
+        self._number("lr", above=0)
+        self._number("momentum", least=0, below=1)
+        self._number("weight_decay", least=0)
+        if self.alpha is not None:
+            self._number("alpha", above=0)
+        if self.cohort is not None and self.cohort > self.clients:
+            raise UsageError(
+                f"--cohort is {self.cohort}; accepted is 1 to {self.clients}, the number of "
+                "clients."
+            )
+        if self.method not in discovery.names(METHODS):
+            raise unknown_name("method", self.method, discovery.names(METHODS))
+
+    def _integer(self, name: str, least: int, optional: bool = False) -> None:
+        value = getattr(self, name)
+        if optional and value is None:
+            return
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UsageError(
+                f"{_option(name)} is {value!r}; accepted is a whole number from {least}."
+            )
+
+    def _number(
+        self,
+        name: str,
+        least: float = -math.inf,
+        above: float = -math.inf,
+        below: float = math.inf,
+        to: float = math.inf,
+    ) -> None:
+        value = getattr(self, name)
+        bounds = (("at least", least), ("above", above), ("below", below), ("at most", to))
+        accepted = " and ".join(f"{word} {bound:g}" for word, bound in bounds if isfinite(bound))
+        number = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if not (number and isfinite(value) and least <= value <= to and above < value < below):
+            raise UsageError(f"{_option(name)} is {value!r}; accepted is a number {accepted}.")
+
+    @property
+    def cohort_size(self) -> int:
+        """Clients that take part in a round."""
+        return self.clients if self.cohort is None else self.cohort
+
+    @property
+    def pool_size(self) -> int:
+        """Candidates in the pool."""
+        return max(2, round(0.1 / self.density)) if self.candidates is None else self.candidates
+
+    @property
+    def adjustment_interval(self) -> int:
+        """Rounds between mask changes."""
+        scale = min(1.0, self.rounds / _PAPER_ROUNDS)
+        return self.adjust_every or max(1, round(_PAPER_EVERY * scale))
+
+    @property
+    def adjustment_end(self) -> int:
+        """Round at which mask changes have faded to none."""
+        scale = min(1.0, self.rounds / _PAPER_ROUNDS)
+        return round(_PAPER_UNTIL * scale) if self.adjust_until is None else self.adjust_until
+
+    @property
+    def worker_count(self) -> int:
+        """Worker processes, never more than clients."""
+        count = (os.cpu_count() or 1) if self.workers is None else self.workers
+        return min(count, self.clients)
+
+    def learning_rate(self, round_: int) -> float:
+        """The rate of a round, counted from 1."""
+        return self.lr * 0.5 * (1 + math.cos(math.pi * (round_ - 1) / self.rounds))
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
