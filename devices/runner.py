@@ -6,6 +6,9 @@ runner is one file of this folder (`runner_NAME.py`) with a class `RUNNER`, foun
 
 from __future__ import annotations
 
+import functools
+import importlib
+import pkgutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.devices.profiles import Target
+from fedtiny.errors import RunnerError, UsageError, unknown_name
 
 Evidence = Literal["estimated", "emulated", "measured"]
 
@@ -138,3 +142,65 @@ class Runner(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+@functools.cache
+def runners() -> dict[str, type[Runner]]:
+    """Every runner class, by name, in alphabetical order."""
+    package = importlib.import_module("fedtiny.devices")
+    names = [module.name for module in pkgutil.iter_modules(package.__path__)]
+    found: dict[str, type[Runner]] = {}
+    for name in sorted(names):
+        if name.startswith("runner_"):
+            runner: type[Runner] = importlib.import_module(f"fedtiny.devices.{name}").RUNNER
+            found[runner.name] = runner
+    return found
+
+
+def make_runner(spec: str, target: Target) -> Runner:
+    """Make the runner that `--on SPEC` names: a name, or a name, a colon and its argument.
+
+    Raises:
+        UsageError: There is no such runner.
+    """
+    name, _, argument = spec.partition(":")
+    if name not in runners():
+        raise unknown_name("runner", name, runners())
+    return runners()[name](target, argument or None)
+
+
+def checked_inputs(inputs: tuple[NDArray[np.generic], ...], signature: Signature) -> bytes:
+    """The bytes of a model's inputs, one after the other.
+
+    Raises:
+        UsageError: Their number, a shape or a dtype is not the model's.
+    """
+    if len(inputs) != len(signature.inputs):
+        raise UsageError(f"the model takes {len(signature.inputs)} inputs, not {len(inputs)}.")
+    for index, (array, wanted) in enumerate(zip(inputs, signature.inputs, strict=True)):
+        if array.shape != wanted.shape or array.dtype != wanted.dtype:
+            raise UsageError(
+                f"input {index} is {array.dtype}{array.shape}; "
+                f"the model takes {wanted.dtype}{wanted.shape}."
+            )
+    return b"".join(np.ascontiguousarray(array).tobytes() for array in inputs)
+
+
+def outputs_from(data: bytes, signature: Signature) -> tuple[NDArray[np.generic], ...]:
+    """A model's outputs from their bytes, one after the other.
+
+    Raises:
+        RunnerError: The program has outputs of another size.
+    """
+    outputs = []
+    for wanted in signature.outputs:
+        count = int(np.prod(wanted.shape, dtype=np.int64))
+        size = count * np.dtype(wanted.dtype).itemsize
+        if len(data) < size:
+            raise RunnerError("the program's output is smaller than the model's.")
+        array: NDArray[np.generic] = np.frombuffer(data[:size], wanted.dtype)
+        outputs.append(array.reshape(wanted.shape).copy())
+        data = data[size:]
+    if data:
+        raise RunnerError(f"the program's output has {len(data)} bytes more than the model's.")
+    return tuple(outputs)
