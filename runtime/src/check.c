@@ -47,8 +47,7 @@ static bool check_tensor(const fedtiny_model *model, const fedtiny_tensor *tenso
                                  << model->address_shift;
         const bool placed = address % model->arena_alignment == 0 || (row > 0 && address == next);
         next = address + tensor->row_bytes;
-        if (!placed ||
-            !inside(address, tensor->row_bytes, model->arena_bytes) ||
+        if (!placed || !inside(address, tensor->row_bytes, model->arena_bytes) ||
             !disjoint(address, tensor->row_bytes, model->pointers, pointers_bytes(model)) ||
             !disjoint(address, tensor->row_bytes, model->counters, counters_bytes(model))) {
             return false;

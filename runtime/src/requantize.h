@@ -31,6 +31,26 @@ static inline int32_t fedtiny_multiply(int32_t x, int32_t multiplier, int shift)
     return fedtiny_divide_by_power_of_two(fedtiny_multiply_high(x, multiplier), -shift);
 }
 
+/* A whole requantization in one multiplication, one addition and one shift of at least 32. The
+ * packing proves that it equals the specified one on every accumulator that can occur. */
+typedef struct {
+    int64_t rounding; /* holds the output's zero point */
+    int32_t multiplier;
+    int32_t shift; /* beyond 32 */
+} fedtiny_line;
+
+static inline fedtiny_line fedtiny_line_of(int32_t multiplier, uint32_t rounding_low,
+                                           int32_t rounding_high, uint8_t shift) {
+    const fedtiny_line line = {(int64_t)((uint64_t)(uint32_t)rounding_high << 32 | rounding_low),
+                               multiplier, shift};
+    return line;
+}
+
+static inline int32_t fedtiny_follow(const fedtiny_line *line, int32_t acc) {
+    const int64_t product = (int64_t)acc * line->multiplier + line->rounding;
+    return (int32_t)(product >> 32) >> line->shift;
+}
+
 /* sum / count, halves away from zero; count > 0. */
 static inline int32_t fedtiny_mean(int32_t sum, int32_t count) {
     return sum > 0 ? (sum + count / 2) / count : (sum - count / 2) / count;

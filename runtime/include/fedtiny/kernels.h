@@ -60,6 +60,51 @@ FEDTINY_ASSERT(sizeof(fedtiny_conv2d_f32_params) == 40, fedtiny_conv2d_f32_param
 FEDTINY_ASSERT(offsetof(fedtiny_conv2d_f32_params, groups) == 36, fedtiny_conv2d_f32_params_last);
 
 typedef struct {
+    uint32_t counts;      /* offset of uint16 (out_c): entries of each output channel */
+    uint32_t entries;     /* offset of uint8 (entries, 2): delta in the tile, int8 weight */
+    uint32_t bias;        /* offset of int32 (out_c), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t in_c;        /* channels of an input pixel */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t out_c;       /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t pad_left;
+    uint16_t phases;      /* of the stride, in the tile */
+    uint16_t columns;     /* elements of one phase of one channel, in the tile */
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_conv2d_csr_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_csr_s8_params) == 44, fedtiny_conv2d_csr_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_csr_s8_params, output_max) == 43, fedtiny_conv2d_csr_s8_params_last);
+
+typedef struct {
+    uint32_t counts;  /* offset of uint16 (out_c): nonzeros of each output channel */
+    uint32_t offsets; /* offset of uint16 (nonzeros): in the tile */
+    uint32_t values;  /* offset of float (nonzeros) */
+    uint32_t bias;    /* offset of float (out_c) */
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+    uint16_t in_w;    /* pixels of an input row */
+    uint16_t in_c;    /* channels of an input pixel */
+    uint16_t out_w;   /* pixels of an output row */
+    uint16_t out_c;   /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t pad_left;
+    uint16_t phases;  /* of the stride, in the tile */
+    uint16_t columns; /* elements of one phase of one channel, in the tile */
+} fedtiny_conv2d_csr_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_csr_f32_params) == 44, fedtiny_conv2d_csr_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_csr_f32_params, columns) == 42, fedtiny_conv2d_csr_f32_params_last);
+
+typedef struct {
     uint32_t weights;     /* offset of int8 (kernel_h, kernel_w, channels) */
     uint32_t bias;        /* offset of int32 (channels) */
     uint32_t multipliers; /* offset of int32 (channels) */
@@ -124,6 +169,50 @@ typedef struct {
 } fedtiny_fully_connected_f32_params;
 FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_f32_params) == 24, fedtiny_fully_connected_f32_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_f32_params, output_max) == 20, fedtiny_fully_connected_f32_params_last);
+
+typedef struct {
+    uint32_t weights;      /* offset of int8 (outputs, inputs) */
+    uint32_t bias;         /* offset of int32 (outputs), less the input's zero point * sum of weights */
+    int32_t multiplier;    /* out = (acc * multiplier + rounding) >> (32 + shift) */
+    uint32_t rounding_low; /* low word of the int64; holds the output's zero point */
+    int32_t rounding_high; /* high word */
+    uint32_t inputs;
+    uint32_t outputs;
+    uint8_t shift;
+    int8_t output_min;     /* clamp, inclusive */
+    int8_t output_max;     /* clamp, inclusive */
+} fedtiny_fully_connected_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_s8_params) == 32, fedtiny_fully_connected_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_s8_params, output_max) == 30, fedtiny_fully_connected_s8_params_last);
+
+typedef struct {
+    uint32_t counts;       /* offset of uint16 (outputs): entries of each output */
+    uint32_t entries;      /* offset of uint8 (entries, 2): delta in the input, int8 weight */
+    uint32_t bias;         /* offset of int32 (outputs), less the input's zero point * sum of weights */
+    int32_t multiplier;    /* out = (acc * multiplier + rounding) >> (32 + shift) */
+    uint32_t rounding_low; /* low word of the int64; holds the output's zero point */
+    int32_t rounding_high; /* high word */
+    uint32_t inputs;
+    uint32_t outputs;
+    uint8_t shift;
+    int8_t output_min;     /* clamp, inclusive */
+    int8_t output_max;     /* clamp, inclusive */
+} fedtiny_fully_connected_csr_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_csr_s8_params) == 36, fedtiny_fully_connected_csr_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_csr_s8_params, output_max) == 34, fedtiny_fully_connected_csr_s8_params_last);
+
+typedef struct {
+    uint32_t counts;  /* offset of uint16 (outputs): nonzeros of each output */
+    uint32_t columns; /* offset of uint16 (nonzeros): the input */
+    uint32_t values;  /* offset of float (nonzeros) */
+    uint32_t bias;    /* offset of float (outputs) */
+    uint32_t inputs;
+    uint32_t outputs;
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+} fedtiny_fully_connected_csr_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_csr_f32_params) == 32, fedtiny_fully_connected_csr_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_csr_f32_params, output_max) == 28, fedtiny_fully_connected_csr_f32_params_last);
 
 typedef struct {
     uint32_t elements;  /* of a row */
@@ -202,10 +291,15 @@ FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_f32_params, channels) == 1
 
 fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_csr_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_csr_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_average_pool2d_s8(const fedtiny_call *call);

@@ -1,0 +1,60 @@
+"""Nonzeros as streams: for each output, how far to the next nonzero's input, and its weight."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+DELTA_MAX = 255
+COUNT_MAX = 0xFFFF
+
+
+def encode(
+    weights: NDArray[np.int8], offsets: NDArray[np.int64]
+) -> tuple[NDArray[np.uint16], NDArray[np.uint8]]:
+    """Encode int8 weights as entries of two bytes: delta, weight.
+
+    Deltas run on from entry to entry and start at 0 for every output. A distance above 255 is
+    bridged by entries of weight 0.
+
+    Args:
+        weights: `(outputs, taps)`.
+        offsets: Where each tap's input lies, `(outputs, taps)`, distinct within an output.
+
+    Returns:
+        Entries of every output, uint16 `(outputs,)`, and the entries, uint8 `(2 * entries,)`.
+
+    Raises:
+        OverflowError: An output has more than 65,535 entries.
+    """
+    counts, stream = [], bytearray()
+    for row, where in zip(weights, offsets, strict=True):
+        order = np.argsort(where)
+        order = order[row[order] != 0]
+        start, position = len(stream), 0
+        for offset, weight in zip(where[order].tolist(), row[order].tolist(), strict=True):
+            bridges, delta = divmod(offset - position, DELTA_MAX)
+            stream += bytes((DELTA_MAX, 0)) * bridges
+            stream += bytes((delta, weight & 0xFF))
+            position = offset
+        counts.append((len(stream) - start) // 2)
+    if max(counts, default=0) > COUNT_MAX:
+        raise OverflowError(f"{max(counts)} entries in one output, at most {COUNT_MAX} fit")
+    return np.array(counts, np.uint16), np.frombuffer(bytes(stream), np.uint8)
+
+
+def decode(
+    counts: NDArray[np.uint16], entries: NDArray[np.uint8], offsets: NDArray[np.int64]
+) -> NDArray[np.int8]:
+    """The dense weights `(outputs, taps)` again; see `encode`."""
+    weights: NDArray[np.int8] = np.zeros(offsets.shape, np.int8)
+    pairs = entries.reshape(-1, 2)
+    starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+    for output, where in enumerate(offsets):
+        part = pairs[starts[output] : starts[output + 1]]
+        found = dict(zip(np.cumsum(part[:, 0], dtype=np.int64).tolist(), part[:, 1], strict=True))
+        taps = {offset: tap for tap, offset in enumerate(where.tolist())}
+        for offset, weight in found.items():
+            if weight:
+                weights[output, taps[offset]] = np.int8(weight.astype(np.int8))
+    return weights

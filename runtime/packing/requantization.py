@@ -1,0 +1,123 @@
+"""One multiplication, one addition and one shift that equal any monotone requantization.
+
+A requantization is a step function of the accumulator with at most 255 steps. `(acc * multiplier +
+rounding) >> shift` is one too, so the two are equal on every reachable accumulator exactly when
+their steps lie at the same places; that is decided here, step by step, not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.quantization import quantize_multiplier, round_half_away
+
+LEAST_SHIFT, MOST_SHIFT = 32, 56
+"""Shifts that a kernel does as "high word, then shift right"."""
+
+_ROOM = 1 << 62
+
+
+@dataclass(frozen=True)
+class Line:
+    """`clamp((acc * multiplier + rounding) >> shift, low, high)`.
+
+    Attributes:
+        multiplier: Positive int32.
+        rounding: int64; holds the output's zero point as well.
+        shift: 32 to 56.
+    """
+
+    multiplier: int
+    rounding: int
+    shift: int
+
+
+def round_once(scale: float, zero_point: int) -> Callable[[NDArray[np.int64]], NDArray[np.int64]]:
+    """LiteRT's fully connected requantization: `round(double(acc) * scale) + zero_point`."""
+
+    def apply(acc: NDArray[np.int64]) -> NDArray[np.int64]:
+        rounded: NDArray[np.int64] = round_half_away(acc.astype(np.float64) * scale).astype(
+            np.int64
+        )
+        return rounded + zero_point
+
+    return apply
+
+
+def fit(
+    function: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    scale: float,
+    limits: tuple[int, int],
+    reach: tuple[int, int],
+) -> Line | None:
+    """Find a line that equals `clamp(function(acc), *limits)` on every reachable accumulator.
+
+    Args:
+        function: Never decreasing.
+        scale: Its approximate slope.
+        limits: The clamp, inclusive.
+        reach: Least and greatest reachable accumulator, inclusive.
+
+    Returns:
+        The line, or None where none with the nearest multiplier exists.
+    """
+    multiplier, exponent = quantize_multiplier(scale)
+    shift = 31 - exponent
+    low, high = limits
+    first, last = reach
+    if not LEAST_SHIFT <= shift <= MOST_SHIFT or multiplier == 0:
+        return None
+    steps = np.arange(low + 1, high + 1, dtype=np.int64)
+    at_least, at_most = -_ROOM, _ROOM
+    for step, place in zip(steps.tolist(), _places(function, steps, first, last), strict=True):
+        # Reached at `place`, so not before it. Python's integers do not overflow.
+        if place <= last:
+            at_least = max(at_least, (step << shift) - multiplier * place)
+        if place > first:
+            at_most = min(at_most, (step << shift) - multiplier * (place - 1) - 1)
+    if at_least > at_most:
+        return None
+    half = 1 << (shift - 1)
+    rounding = min(max(half, at_least), at_most)
+    if max(abs(first), abs(last)) * multiplier + abs(rounding) >= _ROOM:
+        return None
+    return Line(multiplier, rounding, shift)
+
+
+def _places(
+    function: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    steps: NDArray[np.int64],
+    first: int,
+    last: int,
+) -> list[int]:
+    """By step, the least accumulator in `[first, last + 1]` whose output reaches it."""
+    low = np.full(steps.shape, first, np.int64)
+    high = np.full(steps.shape, last + 1, np.int64)
+    while np.any(low < high):
+        middle = (low + high) >> 1
+        reached = (function(middle) >= steps) | (middle >= high)
+        high = np.where(reached, np.minimum(middle, high), high)
+        low = np.where(reached, low, middle + 1)
+    return [int(place) for place in low]
+
+
+def reach(
+    weights: NDArray[np.generic], bias: NDArray[np.generic], zero_point: int
+) -> tuple[int, int]:
+    """Least and greatest accumulator `bias + sum(w * (x - zero_point))` over all outputs.
+
+    Args:
+        weights: int8, `(outputs, taps)`.
+        bias: int32, `(outputs,)`, not folded.
+        zero_point: Of the input.
+    """
+    w = weights.astype(np.int64)
+    positive, negative = np.maximum(w, 0).sum(1), np.minimum(w, 0).sum(1)
+    lowest, highest = -128 - zero_point, 127 - zero_point
+    least = bias + positive * lowest + negative * highest
+    most = bias + positive * highest + negative * lowest
+    return int(least.min()), int(most.max())
