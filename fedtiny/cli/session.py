@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -88,6 +89,9 @@ def session() -> Iterator[Session]:
 
     settings = click.get_current_context().obj
     assert isinstance(settings, Settings)
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # for `--model package.module:factory`, as `python -m` would have it
     with warnings.catch_warnings(), _own_stdout() as stdout:
         if not settings.verbose:
             warnings.simplefilter("ignore")
