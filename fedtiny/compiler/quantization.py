@@ -58,18 +58,18 @@ def multiply_by_quantized_multiplier(
     Returns:
         int32 values held as int64, of the broadcast shape.
 
-    Source: gemmlowp `SaturatingRoundingDoublingHighMul` and `RoundingDivideByPOT`.
+    Source: gemmlowp, `SaturatingRoundingDoublingHighMul` and `RoundingDivideByPOT`.
     """
-    x = np.asarray(x, np.int64)
-    factor = np.asarray(multiplier, np.int64)
     left = np.maximum(np.asarray(shift, np.int64), 0)
     right = np.maximum(-np.asarray(shift, np.int64), 0)
-    product = (x << left) * factor
-    nudged = product + np.where(product >= 0, 1 << 30, 1 - (1 << 30))
-    high = np.where(nudged >= 0, nudged >> 31, -(-nudged >> 31))  # C division truncates
-    mask = (np.int64(1) << right) - 1
-    rounded: NDArray[np.int64] = (high >> right) + ((high & mask) > (mask >> 1) + (high < 0))
-    return rounded
+    # Both roundings without a division: gemmlowp's truncating one equals this floor, and its
+    # comparison with the remainder equals adding one half, less one for negative values.
+    y: NDArray[np.int64] = (np.asarray(x, np.int64) << left) * np.asarray(multiplier, np.int64)
+    y += 1 << 30
+    y >>= 31
+    y += (y >> 63) * (right > 0) + ((np.int64(1) << right) >> 1)
+    y >>= right
+    return y
 
 
 def round_half_away(x: NDArray[np.float64]) -> NDArray[np.float64]:
