@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from fedtiny.devices.profiles import DeviceProfile
 from fedtiny.report.model import (
     Budget,
     BudgetFailure,
@@ -15,14 +14,16 @@ from fedtiny.report.model import (
 )
 
 
-def check(report: DeploymentReport, device: DeviceProfile, hint: str | None = None) -> Budget:
-    """Compare a report's figures with a device's budgets.
+def check(report: DeploymentReport, hint: str | None = None) -> Budget:
+    """Compare a report's figures with its device's budgets.
 
     Args:
         report: With as many figures as are known; unknown ones count as nothing.
-        device: The budgets.
         hint: What would fit, if that is known.
     """
+    device = report.device
+    if device is None:
+        return Budget()
     totals = report.totals
     ram = sum(map(_value, (totals.arena_bytes, totals.stack_bytes, totals.static_ram_bytes)))
     flash = _value(totals.flash_bytes) or _value(totals.weights_bytes)

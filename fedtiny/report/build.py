@@ -48,6 +48,7 @@ def describe_device(device: DeviceProfile) -> DeviceInfo:
         sram_bytes=device.sram_bytes,
         clock_hz=device.clock_hz,
         max_latency_ms=device.max_latency_ms,
+        max_macs=device.max_macs,
         sources=dict(device.sources),
     )
 
@@ -132,34 +133,21 @@ def with_run(
     runs: Sequence[RunResult],
     evidence: Evidence,
     runner: str,
-    clock_hz: int | None,
 ) -> DeploymentReport:
-    """Replace estimates by what a runner of the target saw: the worst of its runs.
-
-    Where a core's clock is known but no cycles were counted, the latency is estimated at one
-    instruction a cycle, and says so.
-    """
+    """Replace estimates by what a runner of the target saw: the worst of its runs."""
 
     def worst(values: Iterable[float | None]) -> Figure | None:
         seen = [value for value in values if value is not None]
         return Figure(max(seen), evidence, runner) if seen else None
 
     totals = report.totals
-    instructions = worst(run.instructions for run in runs) or totals.instructions
-    latency = worst(run.latency_ms for run in runs) or totals.latency_ms
-    if (latency is None or latency.evidence == "estimated") and instructions and clock_hz:
-        latency = Figure(
-            round(instructions.value / clock_hz * 1e3, 4),
-            "estimated",
-            "one instruction a cycle",
-        )
     totals = replace(
         totals,
         arena_bytes=worst(run.arena_bytes for run in runs) or totals.arena_bytes,
         stack_bytes=worst(run.stack_bytes for run in runs) or totals.stack_bytes,
-        instructions=instructions,
+        instructions=worst(run.instructions for run in runs) or totals.instructions,
         cycles=worst(run.cycles for run in runs) or totals.cycles,
-        latency_ms=latency,
+        latency_ms=worst(run.latency_ms for run in runs) or totals.latency_ms,
     )
     layers = []
     for index, layer in enumerate(report.layers):
@@ -169,6 +157,19 @@ def with_run(
         )
         layers.append(replace(layer, instructions=counted or layer.instructions))
     return replace(report, totals=totals, layers=tuple(layers))
+
+
+def with_latency(report: DeploymentReport) -> DeploymentReport:
+    """Estimate the latency at one instruction a cycle where nothing counted or measured it."""
+    totals = report.totals
+    clock_hz = report.device.clock_hz if report.device else None
+    known = totals.latency_ms is not None and totals.latency_ms.evidence != "estimated"
+    if known or totals.instructions is None or not clock_hz:
+        return report
+    latency = Figure(
+        round(totals.instructions.value / clock_hz * 1e3, 4), "estimated", "one instruction a cycle"
+    )
+    return replace(report, totals=replace(totals, latency_ms=latency))
 
 
 def describe_arena(plan: ExecutionPlan) -> ArenaMap:

@@ -89,6 +89,7 @@ class DeviceInfo:
     sram_bytes: int | None
     clock_hz: int | None
     max_latency_ms: float | None
+    max_macs: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
 

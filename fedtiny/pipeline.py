@@ -1,0 +1,197 @@
+"""The whole way in order: fleet → sparse model → graph → passes → plan → files → runners → report.
+
+The command line calls nothing else. Data flows one way; a later stage never reaches back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fedtiny.errors import UsageError, unknown_name
+from fedtiny.files import check_replaceable, new_directory, new_file
+from fedtiny.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from fedtiny.compiler.ir import Graph
+    from fedtiny.compiler.planner import RamMode
+    from fedtiny.devices.profiles import DeviceProfile, Target
+    from fedtiny.federated.config import TrainConfig
+    from fedtiny.report.model import DeploymentReport
+    from fedtiny.source import Source
+    from fedtiny.sparse_model import SparseModel
+
+REPORT = "report.json"
+FORMATS = ("onnx", "tflite", "c")
+CALIBRATION_SAMPLES = 256
+
+
+def train(
+    config: TrainConfig, out: Path, *, resume: bool = False, progress: Progress = SILENT
+) -> SparseModel:
+    """Train one sparse model over a fleet; see `fedtiny.federated.training.train`."""
+    from fedtiny.federated.training import train as federated_train
+
+    return federated_train(config, out, progress=progress, resume=resume)
+
+
+def export(
+    model: Path,
+    *,
+    target: str | None = None,
+    device: str | None = None,
+    out: Path,
+    formats: Sequence[str] = FORMATS,
+    dtype: str | None = None,
+    density: float | None = None,
+    calibration: str | None = None,
+    ram: RamMode = "balanced",
+    progress: Progress = SILENT,
+) -> DeploymentReport:
+    """Compile a model for a target or a device and write the export folder.
+
+    Args:
+        model: See `fedtiny.source.open_source`.
+        target: Name of an instruction-set class, unless `device` implies it.
+        device: Name or TOML file of a board; sets the budgets.
+        out: The folder; it is complete or absent.
+        formats: Some of `FORMATS`.
+        dtype: `"int8"` or `"float32"`; None is the target's own.
+        density: Prune every prunable layer by magnitude first (a what-if).
+        calibration: Dataset name or `.npz` file that gives int8 ranges, unless the model has them.
+        ram: What the schedule saves; see `fedtiny.compiler.planner.plan`.
+        progress: Where to report.
+
+    Returns:
+        The report, also in the folder; `failure()` says whether the model fits.
+
+    Raises:
+        UsageError: Bad input or usage.
+        RunnerError: The generated C did not build.
+    """
+    from fedtiny import export_folder
+    from fedtiny.compiler.planner import plan
+    from fedtiny.fitting import Export
+    from fedtiny.source import open_source
+
+    if (target is None) == (device is None):
+        raise UsageError("give either a target (an instruction-set class) or a device (a board).")
+    for name in formats:
+        if name not in FORMATS:
+            raise unknown_name("format", name, FORMATS)
+    check_replaceable(out, REPORT)
+    board, chip = _target(target, device)
+    with progress.task("compiling", 3) as task:
+        task.advance(0, "reading the model")
+        source = open_source(model)
+        task.advance(1, "passes")
+        lowering = _Lowering(source, dtype or chip.dtype, calibration)
+        graph = lowering.final(density)
+        task.advance(1, "planning")
+        execution_plan = plan(graph, chip, ram)
+        task.advance()
+    made = Export(
+        source, lowering.before, lowering.real(density), execution_plan, board, lowering.final
+    )
+    with new_directory(out, REPORT) as work:
+        return export_folder.write(made, work, formats, progress)
+
+
+def verify(
+    directory: Path, runners: Sequence[str] = (), progress: Progress = SILENT
+) -> DeploymentReport:
+    """Hold an export folder to its golden vectors, and put what is seen in its report.
+
+    Args:
+        directory: The export folder.
+        runners: Names as in `--on`; empty means this machine and the target's own runner.
+        progress: Where to report.
+
+    Raises:
+        UsageError: The folder is no export, or a runner's name is unknown.
+        RunnerError: A runner is not available, or failed.
+    """
+    from fedtiny import export_folder
+    from fedtiny.report import html
+
+    report = export_folder.check(directory, runners, progress)
+    with new_file(directory / "report.html") as work:
+        work.write_text(html.render(report), "utf-8")
+    with new_file(directory / REPORT) as work:
+        work.write_text(report.to_json(), "utf-8")
+    return report
+
+
+def demo(out: Path, progress: Progress = SILENT) -> list[DeploymentReport]:
+    """Train on real images, compile for two targets, and verify on emulated cores."""
+    from fedtiny.federated.demo import demo_config
+
+    train(demo_config(), out / "run", progress=progress)
+    reports = []
+    for device in ("nucleo-l4r5zi", "raspberry-pi-zero-2w"):
+        progress.log(f"compiling for {device}")
+        export(out / "run", device=device, out=out / device, progress=progress)
+        reports.append(verify(out / device, progress=progress))
+    return reports
+
+
+def _target(target: str | None, device: str | None) -> tuple[DeviceProfile | None, Target]:
+    from fedtiny.devices import profiles
+
+    if device is not None:
+        board = profiles.board(device)
+        return board, profiles.target(board.target)
+    assert target is not None
+    return None, profiles.target(target)
+
+
+class _Lowering:
+    """A model on its way to the planner, at any density."""
+
+    def __init__(self, source: Source, dtype: str, calibration: str | None) -> None:
+        from fedtiny.compiler.passes import lower
+
+        self.source = source
+        self.dtype = dtype
+        integers = any(tensor.dtype == "int8" for tensor in source.graph.activations())
+        if integers and dtype != "int8":
+            raise UsageError(f"model {source.name!r} is int8 already; {dtype} is not possible.")
+        self.integers = integers
+        self.before = source.graph if integers else lower(source.graph)
+        self.ranges = {} if integers or dtype != "int8" else self._ranges(calibration)
+
+    def real(self, density: float | None) -> Graph | None:
+        """The float graph; None for a model that came as int8."""
+        return None if self.integers else self._pruned(density)
+
+    def final(self, density: float | None) -> Graph:
+        """The graph to plan."""
+        from fedtiny.compiler.passes import quantize
+
+        graph = self._pruned(density)
+        return quantize(graph, self.ranges) if self.ranges else graph
+
+    def _pruned(self, density: float | None) -> Graph:
+        from fedtiny.compiler.passes import prune_magnitude
+
+        return self.before if density is None else prune_magnitude(self.before, density)
+
+    def _ranges(self, calibration: str | None) -> Mapping[str, tuple[float, float]]:
+        """Activation ranges: the model's own, or from data."""
+        from fedtiny.compiler.calibration import ranges_from_data
+        from fedtiny.data import load_dataset
+        from fedtiny.evaluation import real_inputs
+
+        if calibration is not None:
+            dataset = load_dataset(calibration)
+            samples = np.arange(min(CALIBRATION_SAMPLES, dataset.test_from))
+            return ranges_from_data(self.before, real_inputs(dataset.subset(samples)))
+        if not self.source.ranges:
+            raise UsageError(
+                f"model {self.source.name!r} has no activation ranges for int8; give --calibration "
+                "NAME|FILE.npz, or use --dtype float32."
+            )
+        return self.source.ranges

@@ -1,0 +1,114 @@
+"""Open whatever MODEL names: a RUN folder, its .safetensors, or anybody's .onnx or .tflite file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedtiny.compiler.ir import Graph
+from fedtiny.errors import UsageError
+from fedtiny.report.model import Round, Training
+
+MODEL_FILE = "model.safetensors"
+RUN_FILE = "run.json"
+KINDS = "a RUN folder of `fedtiny train`, its .safetensors, or an .onnx or .tflite file"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A model as the compiler takes it.
+
+    Attributes:
+        name: Its name, never a path.
+        sha256: Of the file that was read.
+        graph: float32, or int8 already.
+        ranges: By activation, (min, max) from federated calibration; empty when there is none.
+        dataset: Name or path of the data it was trained on, where that is known.
+        training: Its history, where it came from a run.
+    """
+
+    name: str
+    sha256: str
+    graph: Graph
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    dataset: str | None = None
+    training: Training | None = None
+
+
+def open_source(path: Path) -> Source:
+    """Open a model.
+
+    Raises:
+        UsageError: It is missing, damaged, or of no accepted kind; or it uses what the compiler
+            does not support.
+    """
+    run = path if path.is_dir() else path.parent
+    file = path / MODEL_FILE if path.is_dir() else path
+    if not file.is_file():
+        what = (
+            f"folder {str(path)!r} holds no {MODEL_FILE}"
+            if path.is_dir()
+            else (f"model {str(path)!r} does not exist")
+        )
+        raise UsageError(f"{what}; accepted is {KINDS}.")
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read model {str(file)!r}: {error.strerror}.") from error
+    sha256 = hashlib.sha256(data).hexdigest()
+    if file.suffix == ".safetensors":
+        return _trained(file, run, sha256)
+    from fedtiny.compiler.frontends.open_model import open_model
+
+    return Source(file.stem, sha256, open_model(file))
+
+
+def _trained(file: Path, run: Path, sha256: str) -> Source:
+    from fedtiny.compiler.frontends.torch_module import from_sparse_model
+    from fedtiny.sparse_model import SparseModel
+
+    model = SparseModel.load(file)
+    graph = from_sparse_model(model)
+    return Source(
+        name=graph.name,
+        sha256=sha256,
+        graph=graph,
+        ranges=model.ranges,
+        dataset=model.provenance.dataset,
+        training=read_training(run / RUN_FILE) if file.name == MODEL_FILE else None,
+    )
+
+
+def read_training(path: Path) -> Training | None:
+    """The history of a run for its report; None when there is no `run.json`.
+
+    Raises:
+        UsageError: The file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        run = json.loads(path.read_text("utf-8"))
+        config = run["config"]
+        return Training(
+            method=config["method"],
+            dataset=config["data"],
+            density=config["density"],
+            clients=config["clients"],
+            seed=config["seed"],
+            rounds=tuple(
+                Round(
+                    round=entry["round"],
+                    accuracy=entry["accuracy"],
+                    density=entry["density"],
+                    bytes_up=entry["bytes_up"],
+                    bytes_down=entry["bytes_down"],
+                )
+                for entry in run["history"]
+            ),
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UsageError(f"run file {str(path)!r} is damaged: {error!r}.") from error
