@@ -10,7 +10,14 @@ import click
 
 from fedtiny.errors import UsageError, unknown_name
 
-_TYPES: dict[str, tuple[type, ...]] = {"integer": (int,), "float": (int, float), "text": (str,)}
+_TYPES: dict[str, tuple[type, ...]] = {
+    "integer": (int,),
+    "float": (int, float),
+    "text": (str,),
+    "alpha": (int, float, str),
+}
+
+_WORDS = {int: "a whole number", float: "a number", str: "a string"}
 
 
 def config_option(context: click.Context, option: click.Parameter, value: Path | None) -> None:
@@ -62,6 +69,8 @@ def _checked(content: Any, item: click.Parameter, where: str) -> Any:
     name = item.type.name.removesuffix(" range")
     accepted = _TYPES.get(name, (str,))
     if isinstance(content, bool) or not isinstance(content, accepted):
-        kind = name if name in _TYPES else "text"
+        kind = " or ".join(
+            _WORDS[part] for part in accepted if part is not int or name == "integer"
+        )
         raise UsageError(f"{where} is {content!r}; accepted is {kind}.")
     return content

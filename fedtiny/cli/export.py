@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -21,7 +22,7 @@ def _formats(
     return formats
 
 
-@click.command(cls=Command, short_help="Compile a model for a device and verify it.")
+@click.command(cls=Command, short_help="Compile a model for a device.")
 @click.argument("model", metavar="MODEL", type=click.Path(path_type=Path))
 @click.option("--target", metavar="TARGET", help="Instruction-set class, for example cortex-m4.")
 @click.option(
@@ -82,12 +83,13 @@ def export(
     io: str | None,
     density: float | None,
     calibration: str | None,
-    ram: str,
+    ram: Literal["min", "balanced", "speed"],
 ) -> int:
-    """Compile MODEL for a target or a device, and verify it.
+    """Compile MODEL for a target or a device.
 
     MODEL is a RUN folder of `fedtiny train` or its .safetensors, or anybody's .onnx or .tflite
-    file. Exactly one of --target and --device is needed.
+    file. Exactly one of --target and --device is needed. `fedtiny verify DIR` then holds every
+    exported file to the reference.
     """
     if (target is None) == (device is None):
         raise click.UsageError(

@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
 from fedtiny.cli.boundary import Command, output_options
 from fedtiny.cli.config_file import config_option
 from fedtiny.cli.session import session
+from fedtiny.federated.config import TrainConfig
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+_DEFAULTS = {item.name: item.default for item in fields(TrainConfig)}
+
+
+class Alpha(click.ParamType):  # type: ignore[type-arg]  # generic in new releases only
+    """A positive number, or `iid`, which is None in the configuration."""
+
+    name = "alpha"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Say what is accepted."""
+        return "A|iid"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float | str:
+        """Check a value; `iid` stays a word, because None means that nothing was given."""
+        if value == "iid":
+            return "iid"
+        return click.FloatRange(0, min_open=True).convert(value, param, ctx)
+
+
+def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[F], F]:
+    """An option whose default is TrainConfig's; `none` says in words what its None means."""
+    default = _DEFAULTS[name.lstrip("-").replace("-", "_")]
+    shown = none if default is None else default
+    if isinstance(more.get("type"), click.IntRange):
+        more["metavar"] = "N"
+    return click.option(name, help=f"{help} [default: {shown}]", **more)
 
 
 @click.command(cls=Command, short_help="Train one sparse model on many clients' data.")
@@ -24,7 +59,6 @@ from fedtiny.cli.session import session
 )
 @click.option("--data", metavar="NAME|PATH", required=True, help="Dataset (`fedtiny data`).")
 @click.option("--model", metavar="NAME|pkg.mod:factory", required=True, help="Network to train.")
-@click.option("--method", metavar="NAME", help="Pruning method. [default: fedtiny]")
 @click.option(
     "--density",
     metavar="D",
@@ -46,22 +80,35 @@ from fedtiny.cli.session import session
     multiple=True,
     help="The model must fit this board; repeatable.",
 )
-@click.option("--clients", type=click.IntRange(1), help="Clients. [default: 10]")
-@click.option("--cohort", type=click.IntRange(1), help="Clients asked in a round. [default: all]")
-@click.option(
+@_setting("--method", metavar="NAME", help="Pruning method.")
+@_setting("--clients", type=click.IntRange(1), help="Number of clients.")
+@_setting("--cohort", type=click.IntRange(1), none="all", help="Clients asked in a round.")
+@_setting(
     "--alpha",
-    type=click.FloatRange(0, min_open=True),
-    help="Dirichlet concentration of the clients' labels; small is uneven. [default: 0.5]",
+    type=Alpha(),
+    help="Dirichlet concentration of the clients' labels: small is uneven, `iid` is even.",
 )
-@click.option("--rounds", type=click.IntRange(1), help="Federated rounds.")
-@click.option("--local-epochs", type=click.IntRange(1), help="Epochs of a client in a round.")
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
-@click.option("--batch", type=click.IntRange(1), help="Batch size. [default: 64]")
-@click.option(
-    "--adjust-every", type=click.IntRange(1), help="Rounds between mask changes. [default: 10]"
+@_setting("--rounds", type=click.IntRange(1), help="Federated rounds.")
+@_setting("--local-epochs", type=click.IntRange(1), help="A client's passes over its data.")
+@_setting("--lr", metavar="LR", type=float, help="Learning rate of the first round.")
+@_setting("--momentum", metavar="M", type=float, help="Of a client's SGD.")
+@_setting("--weight-decay", metavar="W", type=float, help="Of a client's SGD.")
+@_setting("--batch", type=click.IntRange(2), help="Batch size.")
+@_setting("--pretrain-epochs", type=click.IntRange(0), help="The server's passes over public data.")
+@_setting("--candidates", type=click.IntRange(1), none="from the density", help="Size of the pool.")
+@_setting(
+    "--adjust-every", type=click.IntRange(1), none="scaled", help="Rounds between mask changes."
 )
-@click.option("--adjust-until", type=click.IntRange(0), help="Last round that changes the mask.")
-@click.option("--seed", type=click.IntRange(0), help="Seed of everything. [default: 0]")
+@_setting(
+    "--adjust-until", type=click.IntRange(0), none="scaled", help="Last round of mask changes."
+)
+@_setting("--seed", type=click.IntRange(0), help="Of everything random.")
+@_setting(
+    "--workers",
+    type=click.IntRange(0),
+    none="one a core",
+    help="Processes that play the clients; the result does not depend on it.",
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in RUN.")
 @output_options
 def train(out: Path, resume: bool, **options: Any) -> int:
@@ -72,9 +119,10 @@ def train(out: Path, resume: bool, **options: Any) -> int:
     """
     with session() as run:
         from fedtiny import pipeline
-        from fedtiny.federated.config import TrainConfig
 
         given = {name: value for name, value in options.items() if value is not None}
+        if given.get("alpha") == "iid":
+            given["alpha"] = None
         config = TrainConfig(**given)
         pipeline.train(config, out, resume=resume, progress=run.progress)
     return 0
