@@ -189,8 +189,8 @@ def _layer_line(plan: ExecutionPlan, layer: Layer) -> _LayerLine:
 
 def _entry(entry: int) -> str:
     if entry == FEED_ENTRY:
-        return "FEDTINY_FEED"
-    return f"FEDTINY_RUN({entry & 0x3FF}, {(entry >> 10) + 1})"
+        return "FEED"
+    return f"RUN({entry & 0x3FF}, {(entry >> 10) + 1})"
 
 
 def _member(member: Member) -> _MemberText:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,9 @@ from fedtiny.compiler.ir import Graph, Node, Tensor
 from fedtiny.devices.profiles import Target
 from fedtiny.runtime.contract import Kernel, Packed, RowContract
 from fedtiny.runtime.packing import geometry
+
+Schedule = Literal["layers", "rows"]
+"""Order of a program: each layer all its steps, or rows as soon as they can be computed."""
 
 FEED = -1
 """Program entry that waits for the next row of the input."""
@@ -119,7 +123,7 @@ class ExecutionPlan:
 
     graph: Graph
     target: Target
-    schedule: str
+    schedule: Schedule
     fed: bool
     layers: tuple[Layer, ...]
     placements: tuple[Placement, ...]
