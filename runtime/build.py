@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
 import shutil
 import subprocess
 import sys
@@ -12,6 +11,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from fedtiny.devices.cache import cache_folder
 from fedtiny.errors import RunnerError
 from fedtiny.runtime import table
 
@@ -47,14 +47,6 @@ def host_compiler() -> tuple[str, ...]:
     raise RunnerError("no C compiler found: install cc, gcc, clang, or the Python package ziglang.")
 
 
-def cache_folder() -> Path:
-    """Where built libraries are kept: `$FEDTINY_CACHE`, or fedtiny in the user's cache."""
-    if chosen := os.environ.get("FEDTINY_CACHE"):
-        return Path(chosen)
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "fedtiny"
-
-
 @cache
 def shared_library(sanitize: bool = False) -> Path:
     """Build the whole runtime, or find it built.
@@ -73,11 +65,10 @@ def shared_library(sanitize: bool = False) -> Path:
     digest = hashlib.sha256(version + "\0".join(command).encode())
     for path in (*sources(), *headers()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes())
-    target = cache_folder() / f"runtime-{digest.hexdigest()[:24]}.so"
+    target = cache_folder("runtime") / f"{digest.hexdigest()[:24]}.so"
     if target.is_file():
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             built = Path(folder) / target.name
             command += [*map(str, sources()), "-o", str(built)]

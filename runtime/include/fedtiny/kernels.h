@@ -60,6 +60,29 @@ FEDTINY_ASSERT(sizeof(fedtiny_conv2d_f32_params) == 40, fedtiny_conv2d_f32_param
 FEDTINY_ASSERT(offsetof(fedtiny_conv2d_f32_params, groups) == 36, fedtiny_conv2d_f32_params_last);
 
 typedef struct {
+    uint32_t weights;     /* offset of int8 (out_c / 4, kernel_h, kernel_w, in_c, 4), rounded up */
+    uint32_t bias;        /* offset of int32 (out_c rounded up to 4), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t in_c;        /* channels of an input pixel */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t out_c;       /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t dilation_w;
+    uint16_t pad_left;
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_conv2d_im2col_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_im2col_s8_params) == 40, fedtiny_conv2d_im2col_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_im2col_s8_params, output_max) == 39, fedtiny_conv2d_im2col_s8_params_last);
+
+typedef struct {
     uint32_t counts;      /* offset of uint16 (out_c): entries of each output channel */
     uint32_t entries;     /* offset of uint8 (entries, 2): delta in the tile, int8 weight */
     uint32_t bias;        /* offset of int32 (out_c), less input_zero_point * sum of weights */
@@ -291,6 +314,7 @@ FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_f32_params, channels) == 1
 
 fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_im2col_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_csr_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call);
