@@ -10,9 +10,9 @@ from fedtiny.devices import emulation
 from fedtiny.devices.elf import Elf
 from fedtiny.devices.emulation import LayerTrace, Memory, Region, Trace
 from fedtiny.devices.image import MemoryMap
-from fedtiny.devices.model_tables import CALL_POINTERS, ModelTables
+from fedtiny.devices.model_tables import CALL_POINTERS, ModelTables, read_model
 from fedtiny.devices.profiles import Target
-from fedtiny.devices.runner import RunResult, Signature, outputs_from
+from fedtiny.devices.runner import RunResult, Signature, bytes_of, outputs_from
 from fedtiny.errors import RunnerError
 
 MEMORY = MemoryMap(0x0800_0000, 0x0800_0000, 0x2000_0000, 0x0800_0000)
@@ -32,14 +32,14 @@ class EmulatedCore:
     """One emulated core with one program; every part of memory is a buffer of this process."""
 
     def __init__(
-        self, target: Target, elf: Elf, tables: ModelTables, limit: int, use_c: bool
+        self, target: Target, elf: Elf, signature: Signature, limit: int, use_c: bool
     ) -> None:
         """Map the image and call `model_init`.
 
         Args:
             target: The core; it must have settings for unicorn.
             elf: An image that is linked for `MEMORY`.
-            tables: The model that the image holds.
+            signature: What goes in and comes out.
             limit: Instructions after which a call counts as run away.
             use_c: Whether to try the compiled callbacks before those in Python.
 
@@ -49,7 +49,8 @@ class EmulatedCore:
         unicorn: Any = importlib.import_module("unicorn")
         settings = target.emulators["unicorn"]
         self.elf = elf
-        self.tables = tables
+        self.signature = signature
+        tables = read_model(elf)
         self.thumb = 1 if target.family == "cortex-m" else 0
         if self.thumb:
             self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
@@ -69,8 +70,8 @@ class EmulatedCore:
 
         self.stack = Memory(STACK_ORIGIN, STACK_BYTES)
         self.arena = Memory(ARENA_ORIGIN, tables.arena_bytes)
-        self.input = Memory(INPUT_ORIGIN, tables.input_bytes)
-        self.output = Memory(OUTPUT_ORIGIN, tables.output_bytes)
+        self.input = Memory(INPUT_ORIGIN, bytes_of(signature.inputs))
+        self.output = Memory(OUTPUT_ORIGIN, bytes_of(signature.outputs))
         self.code, data = self._load_image()
         self.memories = [self.stack, self.arena, self.input, self.output, self.code, *data]
         for memory in self.memories:
@@ -87,7 +88,7 @@ class EmulatedCore:
             (self.output, both),
             *((memory, both) for memory in data),
         ]
-        self._make_trace(allowed, limit)
+        self._make_trace(tables, allowed, limit)
         self._hook(unicorn, use_c)
         self.call("model_init", ARENA_ORIGIN)
 
@@ -110,8 +111,9 @@ class EmulatedCore:
             memory.buffer[at : at + len(part.data)] = part.data
         return code, data
 
-    def _make_trace(self, allowed: list[tuple[Memory, int]], limit: int) -> None:
-        tables = self.tables
+    def _make_trace(
+        self, tables: ModelTables, allowed: list[tuple[Memory, int]], limit: int
+    ) -> None:
         self.regions = (Region * len(allowed))(
             *(
                 Region(memory.address, memory.address + memory.size, 0, 0, bits)
@@ -220,17 +222,17 @@ class EmulatedCore:
             name = STATUS.get(status, "unknown")
             raise RunnerError(f"{function} returned status {status} ({name}) on the emulated core.")
 
-    def infer(self, data: bytes, signature: Signature) -> RunResult:
-        """One inference over the bytes of the input."""
-        size = len(data)
-        if size != self.tables.input_bytes:
-            wanted = self.tables.input_bytes
-            raise RunnerError(f"the program takes {wanted} input bytes, the model {size}.")
-        self.input.buffer[:size] = data
+    def infer(self, data: bytes) -> RunResult:
+        """One inference over the bytes of the inputs.
+
+        Raises:
+            RunnerError: As `call`.
+        """
+        self.input.buffer[: len(data)] = data
         self.call("model_invoke", ARENA_ORIGIN, INPUT_ORIGIN, OUTPUT_ORIGIN)
         stack, arena = self.regions[emulation.STACK], self.regions[1]
         return RunResult(
-            outputs=outputs_from(self.output.buffer[: self.tables.output_bytes], signature),
+            outputs=outputs_from(self.output.buffer[: self.output.size], self.signature),
             digests=tuple(layer.digest for layer in self.layers),
             instructions=self.trace.instructions,
             layer_instructions=tuple(layer.instructions for layer in self.layers),

@@ -54,10 +54,6 @@ class ModelTables:
         row_offsets: Arena offset of every row of every tensor, in bytes.
         arena_bytes: Size of the arena.
         arena_alignment: Of the arena.
-        input_bytes: All inputs together.
-        output_bytes: All outputs together.
-        inputs: How many inputs.
-        outputs: How many outputs.
         identity: CRC-32 over constants, program and row addresses, as the firmware computes it.
     """
 
@@ -66,10 +62,6 @@ class ModelTables:
     row_offsets: tuple[int, ...]
     arena_bytes: int
     arena_alignment: int
-    input_bytes: int
-    output_bytes: int
-    inputs: int
-    outputs: int
     identity: int
 
 
@@ -84,12 +76,11 @@ def read_model(elf: Elf) -> ModelTables:
     fixed = MODEL_POINTERS * elf.pointer_bytes
     raw = elf.read(at, fixed + struct.calcsize(MODEL_NUMBERS))
     pointers = [item[0] for item in struct.iter_unpack(pointer, raw[:fixed])]
-    kernels_at, layers_at, tensors_at, rows_at, program_at, inputs_at, outputs_at, data_at = (
-        pointers
-    )
+    kernels_at, layers_at, tensors_at, rows_at, program_at = pointers[:5]
+    constants_at = pointers[7]
     numbers = struct.unpack(MODEL_NUMBERS, raw[fixed:])
     arena_bytes, alignment, _, _, constants_bytes = numbers[:5]
-    n_kernels, n_layers, n_tensors, n_rows, n_entries, n_inputs, n_outputs, _, shift = numbers[5:]
+    n_kernels, n_layers, n_tensors, n_rows, n_entries, _, _, _, shift = numbers[5:]
 
     thumb = 1 if elf.pointer_bytes == 4 else 0
     kernels = elf.read(kernels_at, n_kernels * elf.pointer_bytes)
@@ -101,11 +92,7 @@ def read_model(elf: Elf) -> ModelTables:
         count, first_row, row_bytes = tensors[tensor]
         layers.append(LayerTable(first_row, count, row_bytes, start, advance, window, steps))
 
-    def total(where: int, count: int) -> int:
-        indices = [item[0] for item in _records(elf, where, count, "<H")]
-        return sum(tensors[index][0] * tensors[index][2] for index in indices)
-
-    identity = zlib.crc32(elf.read(data_at, constants_bytes))
+    identity = zlib.crc32(elf.read(constants_at, constants_bytes))
     identity = zlib.crc32(elf.read(program_at, 2 * n_entries), identity)
     return ModelTables(
         kernels=tuple(item[0] & ~thumb for item in struct.iter_unpack(pointer, kernels)),
@@ -113,10 +100,6 @@ def read_model(elf: Elf) -> ModelTables:
         row_offsets=tuple(item[0] << shift for item in struct.iter_unpack("<H", rows)),
         arena_bytes=arena_bytes,
         arena_alignment=alignment,
-        input_bytes=total(inputs_at, n_inputs),
-        output_bytes=total(outputs_at, n_outputs),
-        inputs=n_inputs,
-        outputs=n_outputs,
         identity=zlib.crc32(rows, identity),
     )
 

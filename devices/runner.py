@@ -169,6 +169,12 @@ def make_runner(spec: str, target: Target) -> Runner:
     return runners()[name](target, argument or None)
 
 
+def bytes_of(tensors: tuple[TensorType, ...]) -> int:
+    """Size of several tensors that follow each other in memory."""
+    sizes = [np.dtype(one.dtype).itemsize * np.prod(one.shape, dtype=np.int64) for one in tensors]
+    return int(sum(sizes))
+
+
 def checked_inputs(inputs: tuple[NDArray[np.generic], ...], signature: Signature) -> bytes:
     """The bytes of a model's inputs, one after the other.
 
@@ -192,15 +198,12 @@ def outputs_from(data: bytes, signature: Signature) -> tuple[NDArray[np.generic]
     Raises:
         RunnerError: The program has outputs of another size.
     """
-    outputs = []
-    for wanted in signature.outputs:
-        count = int(np.prod(wanted.shape, dtype=np.int64))
-        size = count * np.dtype(wanted.dtype).itemsize
-        if len(data) < size:
-            raise RunnerError("the program's output is smaller than the model's.")
-        array: NDArray[np.generic] = np.frombuffer(data[:size], wanted.dtype)
-        outputs.append(array.reshape(wanted.shape).copy())
+    if len(data) != bytes_of(signature.outputs):
+        wanted = bytes_of(signature.outputs)
+        raise RunnerError(f"the program gives {len(data)} output bytes; the model has {wanted}.")
+    outputs: list[NDArray[np.generic]] = []
+    for tensor in signature.outputs:
+        size = bytes_of((tensor,))
+        outputs.append(np.frombuffer(data[:size], tensor.dtype).reshape(tensor.shape).copy())
         data = data[size:]
-    if data:
-        raise RunnerError(f"the program's output has {len(data)} bytes more than the model's.")
     return tuple(outputs)

@@ -19,7 +19,6 @@ from fedtiny.devices import toolchains
 from fedtiny.devices.elf import Elf
 from fedtiny.devices.emulated_core import MEMORY, EmulatedCore
 from fedtiny.devices.image import build_bare
-from fedtiny.devices.model_tables import read_model
 from fedtiny.devices.profiles import Target
 from fedtiny.devices.runner import BuildInfo, Evidence, Runner, RunResult, Signature, checked_inputs
 from fedtiny.errors import RunnerError
@@ -74,12 +73,8 @@ class UnicornRunner(Runner):
         if (reason := self.unavailable()) is not None:
             raise RunnerError(reason)
         self.close()
-        self._signature = signature
         elf = Elf.load(build.image)
-        tables = read_model(elf)
-        if tables.inputs != 1 or tables.outputs != 1:
-            raise RunnerError("model_invoke takes one input and one output.")
-        self._core = EmulatedCore(self.target, elf, tables, self.limit, self.use_c_callbacks)
+        self._core = EmulatedCore(self.target, elf, signature, self.limit, self.use_c_callbacks)
 
     def run(self, inputs: tuple[NDArray[np.generic], ...]) -> RunResult:
         """One inference.
@@ -89,8 +84,7 @@ class UnicornRunner(Runner):
         """
         if self._core is None:
             raise RunnerError("no program is loaded.")
-        data = checked_inputs(inputs, self._signature)
-        return self._core.infer(data, self._signature)
+        return self._core.infer(checked_inputs(inputs, self._core.signature))
 
     def close(self) -> None:
         """Give the emulated core back."""

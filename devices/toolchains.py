@@ -25,7 +25,7 @@ from fedtiny.errors import RunnerError, unknown_name
 KINDS = ("gcc", "zig")
 ENVIRONMENT = "FEDTINY_TOOLCHAIN"
 
-_COMPILE = ("-std=c99", "-O2", "-g0", "-ffunction-sections", "-fdata-sections")
+_COMPILE = ("-std=c99", "-O2", "-g0", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections")
 _BARE = (
     "-ffreestanding",
     "-fno-pie",

@@ -24,7 +24,7 @@ enum {
     ERROR_FAULT = 6    /* the processor faulted; detail: the program counter */
 };
 
-static uint8_t arena[MODEL_ARENA_BYTES] __attribute__((aligned(MODEL_ARENA_ALIGNMENT)));
+static MODEL_ARENA(arena);
 static uint8_t input[MODEL_INPUT_BYTES] __attribute__((aligned(16)));
 static uint8_t output[MODEL_OUTPUT_BYTES] __attribute__((aligned(16)));
 static uint32_t layer_digest[MODEL_LAYERS];
@@ -173,48 +173,14 @@ static void after_step(void *context, const fedtiny_call *call) {
     }
 }
 
-static uint8_t is_fed(void) {
-    for (uint16_t i = 0; i < model.n_entries; i++) {
-        if (model.program[i] == FEDTINY_FEED) {
-            return 1;
-        }
-    }
-    return 0;
-}
-
 static fedtiny_status invoke_traced(void) {
     uint64_t started = 0;
     const fedtiny_hooks hooks = {before_step, after_step, &started};
-    const uint8_t *data = input;
-    uint8_t *result = output;
-    fedtiny_status status = fedtiny_reset(&model, arena, sizeof arena);
     for (uint16_t i = 0; i < MODEL_LAYERS; i++) {
         layer_digest[i] = 0;
         layer_ticks[i] = 0;
     }
-    if (is_fed()) {
-        const fedtiny_tensor *tensor = &model.tensors[model.inputs[0]];
-        for (uint16_t row = 0; status == FEDTINY_OK && row < tensor->rows; row++) {
-            status = fedtiny_push_row(&model, arena, data, &hooks);
-            data += tensor->row_bytes;
-        }
-    } else {
-        for (uint16_t i = 0; status == FEDTINY_OK && i < model.n_inputs; i++) {
-            const fedtiny_tensor *tensor = &model.tensors[model.inputs[i]];
-            const uint32_t bytes = tensor->rows * tensor->row_bytes;
-            status = fedtiny_set_input(&model, arena, i, data, bytes);
-            data += bytes;
-        }
-        if (status == FEDTINY_OK) {
-            status = fedtiny_run(&model, arena, &hooks);
-        }
-    }
-    for (uint16_t i = 0; status == FEDTINY_OK && i < model.n_outputs; i++) {
-        const fedtiny_tensor *tensor = &model.tensors[model.outputs[i]];
-        const uint32_t bytes = tensor->rows * tensor->row_bytes;
-        status = fedtiny_get_output(&model, arena, i, result, bytes);
-        result += bytes;
-    }
+    const fedtiny_status status = model_invoke_hooked(arena, input, output, &hooks);
     traced = status == FEDTINY_OK;
     return status;
 }
@@ -249,15 +215,7 @@ static void answer_invoke(uint8_t trace) {
     fedtiny_status status;
     board_stack_paint();
     ticks = board_ticks();
-    if (trace) {
-        status = invoke_traced();
-    } else {
-        status = model_init(arena);
-        if (status == FEDTINY_OK) {
-            ticks = board_ticks();
-            status = model_invoke(arena, input, output);
-        }
-    }
+    status = trace ? invoke_traced() : model_invoke(arena, input, output);
     ticks = board_ticks() - ticks;
     stack = board_stack_bytes();
     if (status != FEDTINY_OK) {

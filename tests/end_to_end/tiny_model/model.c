@@ -114,17 +114,22 @@ fedtiny_status model_init(void *arena) {
 }
 
 fedtiny_status model_invoke(void *arena, const void *input, void *output) {
+    return model_invoke_hooked(arena, input, output, NULL);
+}
+
+fedtiny_status model_invoke_hooked(void *arena, const void *input, void *output,
+                                   const fedtiny_hooks *hooks) {
     fedtiny_status status = fedtiny_reset(&model, arena, MODEL_ARENA_BYTES);
 #ifdef TINY_FED
     for (int row = 0; status == FEDTINY_OK && row < ROWS; row++) {
-        status = fedtiny_push_row(&model, arena, (const uint8_t *)input + row * COLUMNS, NULL);
+        status = fedtiny_push_row(&model, arena, (const uint8_t *)input + row * COLUMNS, hooks);
     }
 #else
     if (status == FEDTINY_OK) {
         status = fedtiny_set_input(&model, arena, 0, input, MODEL_INPUT_BYTES);
     }
     if (status == FEDTINY_OK) {
-        status = fedtiny_run(&model, arena, NULL);
+        status = fedtiny_run(&model, arena, hooks);
     }
 #endif
     if (status == FEDTINY_OK) {

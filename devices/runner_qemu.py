@@ -1,0 +1,125 @@
+"""Runs a model's firmware on a whole emulated board, over its UART.
+
+`-icount shift=0` makes an instruction take one nanosecond of the board's time, so that SysTick
+counts instructions, exact to one tick (40 instructions on a 25 MHz board). Figures include the
+exception and UART code that runs meanwhile, which is none while a model runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.devices import toolchains
+from fedtiny.devices.elf import Elf
+from fedtiny.devices.firmware import FirmwareSession
+from fedtiny.devices.image import MemoryMap, build_bare
+from fedtiny.devices.model_tables import read_model
+from fedtiny.devices.profiles import Target
+from fedtiny.devices.runner import BuildInfo, Evidence, Runner, RunResult, Signature
+from fedtiny.devices.streams import ProcessStream
+from fedtiny.errors import RunnerError
+
+START_TIMEOUT_S = 10.0
+
+
+class QemuRunner(Runner):
+    """Cortex-M firmware on QEMU's MPS2 boards."""
+
+    name: ClassVar[str] = "qemu"
+    evidence: ClassVar[Evidence] = "emulated"
+
+    def __init__(self, target: Target, argument: str | None = None) -> None:
+        """Make a runner; `argument` is the toolchain, ``"gcc"`` or ``"zig"``."""
+        super().__init__(target, argument)
+        self._settings = target.emulators.get("qemu", {})
+        self._stream: ProcessStream | None = None
+        self._session: FirmwareSession | None = None
+
+    def unavailable(self) -> str | None:
+        """Why this runner cannot run here, and what would enable it; None when it can."""
+        if not self._settings:
+            return f"no board of QEMU's is set up for {self.target.name}."
+        command = str(self._settings["command"])
+        if shutil.which(command) is None:
+            return (
+                f"{command} is not on the PATH: apt install qemu-system-arm, or brew install qemu."
+            )
+        try:
+            toolchains.find(self.target, self.argument)
+        except RunnerError as error:
+            return str(error)
+        return None
+
+    def build(self, source: Path, work: Path) -> BuildInfo:
+        """Compile an export's `c/` folder with the firmware; files go to `work`.
+
+        Raises:
+            RunnerError: No compiler, or the build failed.
+        """
+        if (reason := self.unavailable()) is not None:
+            raise RunnerError(reason)
+        settings = self._settings
+        names = ("flash_origin", "flash_bytes", "ram_origin", "ram_bytes")
+        memory = MemoryMap(*(int(settings[name]) for name in names))
+        return build_bare(
+            toolchains.find(self.target, self.argument),
+            source,
+            work,
+            memory,
+            entry="Reset_Handler",
+            harness=("startup_cortex_m.c", "firmware.c", str(settings["board"])),
+            define=(
+                f"BOARD_UART=0x{int(settings['uart']):x}u",
+                f"BOARD_CLOCK_HZ={settings['clock_hz']}u",
+            ),
+        )
+
+    def load(self, build: BuildInfo, signature: Signature) -> None:
+        """Start the board with the built image."""
+        if (reason := self.unavailable()) is not None:
+            raise RunnerError(reason)
+        self.close()
+        self._stream = ProcessStream(
+            [
+                str(self._settings["command"]),
+                *("-machine", str(self._settings["machine"])),
+                *("-kernel", str(build.image)),
+                *("-icount", "shift=0"),
+                *("-display", "none", "-monitor", "none", "-serial", "stdio"),
+            ]
+        )
+        self._session = FirmwareSession(
+            self._stream, signature, START_TIMEOUT_S, instructions=_instructions
+        )
+        expected = read_model(Elf.load(build.image)).identity
+        if self._session.info.identity != expected:
+            raise RunnerError("the emulated board answers for another model than the one built.")
+
+    def run(self, inputs: tuple[NDArray[np.generic], ...]) -> RunResult:
+        """One inference.
+
+        Raises:
+            RunnerError: The program faulted or did not answer in time.
+        """
+        if self._session is None:
+            raise RunnerError("no program is loaded.")
+        return self._session.run(inputs)
+
+    def close(self) -> None:
+        """Switch the board off."""
+        self._session = None
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+
+def _instructions(ticks: int, ticks_hz: int) -> int:
+    return ticks * 1_000_000_000 // ticks_hz
+
+
+RUNNER = QemuRunner
