@@ -52,9 +52,6 @@ def _formats(
     help="Default: int8 for Cortex-M and Cortex-A, float32 for x86-64.",
 )
 @click.option(
-    "--io", type=click.Choice(["int8", "float32"]), help="Type of input and output. Default: dtype."
-)
-@click.option(
     "--density",
     metavar="D",
     type=click.FloatRange(0, 1, min_open=True),
@@ -80,7 +77,6 @@ def export(
     out: Path,
     formats: tuple[str, ...],
     dtype: str | None,
-    io: str | None,
     density: float | None,
     calibration: str | None,
     ram: Literal["min", "balanced", "speed"],
@@ -105,7 +101,6 @@ def export(
             out=out,
             formats=formats,
             dtype=dtype,
-            io=io,
             density=density,
             calibration=calibration,
             ram=ram,

@@ -1,5 +1,6 @@
 """stdout carries the result and nothing else; errors are one sentence with the documented code."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -73,6 +74,13 @@ def test_json_is_the_report_and_nothing_else(pipeline, words):
     assert ("a line" in result.stderr) == ("-q" not in words)
 
 
+def test_the_options_are_those_of_the_pipeline():
+    from fedtiny.pipeline import export
+
+    options = {item.name for item in fedtiny.commands["export"].params if item.expose_value}
+    assert options == set(inspect.signature(export).parameters) - {"progress"}
+
+
 def test_options_reach_the_pipeline(pipeline):
     seen = {}
 
@@ -81,13 +89,13 @@ def test_options_reach_the_pipeline(pipeline):
         return make_report()
 
     pipeline.export = export
-    words = ["--format", "c, onnx,c", "--density", "0.05", "--ram", "min", "--io", "float32"]
+    words = ["--format", "c, onnx,c", "--density", "0.05", "--ram", "min"]
     assert run(*EXPORT, *words).exit_code == 0
     seen.pop("progress")
     assert str(seen.pop("out")) == "out"
     assert seen == {
         "path": "model.onnx", "target": "cortex-m4", "device": None, "formats": ("c", "onnx"),
-        "dtype": None, "io": "float32", "density": 0.05, "calibration": None, "ram": "min",
+        "dtype": None, "density": 0.05, "calibration": None, "ram": "min",
     }  # fmt: skip
 
 
