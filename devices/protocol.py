@@ -198,7 +198,11 @@ class Client:
 
     def invoke(self, trace: bool, timeout_s: float) -> Invocation:
         """Run one inference, at most `timeout_s` long."""
-        reply = self._ask(INVOKE, bytes([trace]), timeout_s)
+        reply: bytes | None = self._ask(INVOKE, bytes([trace]))
+        if not reply:  # it has begun
+            reply = self._receive(INVOKE, timeout_s)
+        if reply is None:
+            raise RunnerError(f"the inference did not end within {timeout_s:g} s.")
         ticks, stack = self._unpack(_INVOKED, reply)
         return Invocation(ticks, None if stack == UNKNOWN else stack)
 
@@ -224,16 +228,15 @@ class Client:
             records += [LayerRecord(*fields) for fields in _LAYER.iter_unpack(part)]
         return records
 
-    def _ask(self, kind: int, payload: bytes, timeout_s: float | None = None) -> bytes:
+    def _ask(self, kind: int, payload: bytes) -> bytes:
         self._sequence = (self._sequence + 1) & 0xFF
-        timeout_s = self._timeout_s if timeout_s is None else timeout_s
         for _ in range(self._attempts):
             self._stream.write(encode(Frame(kind, self._sequence, payload)))
-            reply = self._receive(kind, timeout_s)
+            reply = self._receive(kind, self._timeout_s)
             if reply is not None:
                 return reply
         raise RunnerError(
-            f"the device did not answer message {kind} within {timeout_s:g} s, "
+            f"the device did not answer message {kind} within {self._timeout_s:g} s, "
             f"asked {self._attempts} times."
         )
 

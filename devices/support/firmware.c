@@ -262,7 +262,10 @@ static void answer(uint32_t bytes) {
     } else if (type == LOAD && bytes >= 4) {
         answer_load(payload, bytes);
     } else if (type == INVOKE && bytes == 1) {
-        answer_invoke(payload[0]);
+        const uint8_t trace = payload[0];
+        send(); /* an empty reply: the inference has begun, the host may wait longer now */
+        begin((uint8_t)(type | REPLY));
+        answer_invoke(trace);
     } else if (type == OUTPUT && bytes == 6) {
         answer_output(get(payload, 4), get(payload + 4, 2));
     } else if (type == LAYERS && bytes == 4) {
