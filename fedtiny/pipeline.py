@@ -39,7 +39,7 @@ def train(
 
 
 def export(
-    model: Path,
+    model: Path | SparseModel,
     *,
     target: str | None = None,
     device: str | None = None,

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fedtiny.compiler.ir import Graph
 from fedtiny.errors import UsageError
 from fedtiny.report.model import Round, Training
+
+if TYPE_CHECKING:
+    from fedtiny.sparse_model import SparseModel
 
 MODEL_FILE = "model.safetensors"
 RUN_FILE = "run.json"
@@ -38,13 +43,19 @@ class Source:
     training: Training | None = None
 
 
-def open_source(path: Path) -> Source:
+def open_source(model: Path | SparseModel) -> Source:
     """Open a model.
+
+    Args:
+        model: A path (see `KINDS`), or a trained model in memory.
 
     Raises:
         UsageError: It is missing, damaged, or of no accepted kind; or it uses what the compiler
             does not support.
     """
+    if not isinstance(model, Path):
+        return _in_memory(model)
+    path = model
     run = path if path.is_dir() else path.parent
     file = path / MODEL_FILE if path.is_dir() else path
     if not file.is_file():
@@ -67,19 +78,25 @@ def open_source(path: Path) -> Source:
 
 
 def _trained(file: Path, run: Path, sha256: str) -> Source:
-    from fedtiny.compiler.frontends.torch_module import from_sparse_model
     from fedtiny.sparse_model import SparseModel
 
-    model = SparseModel.load(file)
+    training = read_training(run / RUN_FILE) if file.name == MODEL_FILE else None
+    return _sparse(SparseModel.load(file), sha256, training)
+
+
+def _in_memory(model: SparseModel) -> Source:
+    with tempfile.TemporaryDirectory(prefix="fedtiny-") as folder:
+        file = Path(folder) / MODEL_FILE
+        model.save(file)
+        return _sparse(model, hashlib.sha256(file.read_bytes()).hexdigest(), None)
+
+
+def _sparse(model: SparseModel, sha256: str, training: Training | None) -> Source:
+    from fedtiny.compiler.frontends.torch_module import from_sparse_model
+
     graph = from_sparse_model(model)
-    return Source(
-        name=graph.name,
-        sha256=sha256,
-        graph=graph,
-        ranges=model.ranges,
-        dataset=model.provenance.dataset,
-        training=read_training(run / RUN_FILE) if file.name == MODEL_FILE else None,
-    )
+    dataset = model.provenance.dataset
+    return Source(graph.name, sha256, graph, model.ranges, dataset, training)
 
 
 def read_training(path: Path) -> Training | None:

@@ -1,0 +1,78 @@
+"""The Python interface: the commands as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fedtiny import pipeline
+from fedtiny.deployed import deployed
+from fedtiny.federated.config import TrainConfig
+from fedtiny.progress import SILENT, Progress
+from fedtiny.report.model import DeploymentReport
+from fedtiny.sparse_model import SparseModel
+
+if TYPE_CHECKING:
+    from fedtiny.compiler.planner import RamMode
+
+__all__ = ["deployed", "export", "load", "train", "verify"]
+
+
+def train(
+    out: str | Path, *, resume: bool = False, progress: Progress = SILENT, **options: Any
+) -> SparseModel:
+    """Train one sparse model over a fleet: `fedtiny train`.
+
+    Args:
+        out: The RUN folder.
+        resume: Go on from the last checkpoint.
+        progress: Where to report.
+        options: The fields of `fedtiny.federated.config.TrainConfig`.
+    """
+    return pipeline.train(TrainConfig(**options), Path(out), resume=resume, progress=progress)
+
+
+def load(path: str | Path) -> SparseModel:
+    """Load a trained model from a RUN folder or its `.safetensors`.
+
+    Raises:
+        UsageError: It is missing or damaged.
+    """
+    place = Path(path)
+    return SparseModel.load(place / "model.safetensors" if place.is_dir() else place)
+
+
+def export(
+    model: str | Path | SparseModel,
+    *,
+    target: str | None = None,
+    device: str | None = None,
+    out: str | Path,
+    formats: Sequence[str] = pipeline.FORMATS,
+    dtype: str | None = None,
+    density: float | None = None,
+    calibration: str | None = None,
+    ram: RamMode = "balanced",
+    progress: Progress = SILENT,
+) -> DeploymentReport:
+    """Compile a model: `fedtiny export`; see `fedtiny.pipeline.export`."""
+    return pipeline.export(
+        model if isinstance(model, SparseModel) else Path(model),
+        target=target,
+        device=device,
+        out=Path(out),
+        formats=formats,
+        dtype=dtype,
+        density=density,
+        calibration=calibration,
+        ram=ram,
+        progress=progress,
+    )
+
+
+def verify(
+    directory: str | Path, runners: Sequence[str] = (), progress: Progress = SILENT
+) -> DeploymentReport:
+    """Hold an export to its golden vectors: `fedtiny verify`; see `fedtiny.pipeline.verify`."""
+    return pipeline.verify(Path(directory), runners, progress)
