@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fedtiny.compiler import quantization as q
 from fedtiny.compiler.frontends import exact_mean
 from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
+from fedtiny.compiler.frontends.int8_limits import accumulator_overflows
 from fedtiny.compiler.frontends.tflite_flatbuffer import Table
 from fedtiny.compiler.frontends.tflite_importer import Constant, Importer, Source
 from fedtiny.compiler.frontends.tflite_model import OperatorRecord
@@ -35,7 +36,6 @@ from fedtiny.compiler.softmax import SUM_INTEGER_BITS
 
 Pair = tuple[int, int]
 _ACTIVATIONS: dict[int, Activation] = {0: "none", 1: "relu", 3: "relu6"}
-_INT32_MAX = (1 << 31) - 1
 
 
 def _activation(importer: Importer, op: OperatorRecord, options: Table, field: int) -> Activation:
@@ -140,11 +140,8 @@ def _check_int8(
         raise importer.unsupported(op, "its int8 output has no scale")
     product = float(source.quantization.scale) * weights.quantization.scale.astype(np.float64)
     factor = float(np.max(product)) / float(target.scale)
-    axis = weights.quantization.axis or 0
-    axis = weights.data.ndim - 1 if op.op_name == "DEPTHWISE_CONV_2D" else axis
-    wide = np.abs(np.moveaxis(weights.data, axis, 0).reshape(bias.size, -1).astype(np.int64))
-    bound = int((wide.sum(axis=1) * 255 + np.abs(bias.astype(np.int64))).max())
-    if bound * max(1.0, 2 * factor) > _INT32_MAX:
+    axis = 3 if op.op_name == "DEPTHWISE_CONV_2D" else 0
+    if accumulator_overflows(np.moveaxis(weights.data, axis, 0), bias, factor):
         raise importer.unsupported(op, "its sums could overflow the int32 accumulator")
     scale = product.astype(np.float32)
     if not np.all(scale > 0):

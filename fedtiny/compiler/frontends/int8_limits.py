@@ -1,0 +1,23 @@
+"""Whether int32 holds everything that an int8 layer computes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_INT32_MAX = (1 << 31) - 1
+
+
+def accumulator_overflows(weights: NDArray[Any], bias: NDArray[Any], factor: float) -> bool:
+    """Whether some input makes a sum, or a scaled sum, that does not fit into int32.
+
+    Args:
+        weights: int8, output channels first.
+        bias: int32 `(channels,)`.
+        factor: The greatest `s_in * s_w / s_out` of the channels.
+    """
+    wide = np.abs(weights.reshape(bias.size, -1).astype(np.int64)).sum(axis=1)
+    bound = int((wide * 255 + np.abs(bias.astype(np.int64))).max(initial=0))
+    return bound * max(1.0, 2 * factor) > _INT32_MAX

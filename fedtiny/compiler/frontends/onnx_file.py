@@ -1,0 +1,136 @@
+"""The front door for ONNX files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx
+
+from fedtiny.compiler.frontends.onnx_fold import fold
+from fedtiny.compiler.frontends.onnx_importer import NCHW, NO_PADDING, Constant, Importer, Value
+from fedtiny.compiler.frontends.onnx_model import InputRecord, NodeRecord, read_model
+from fedtiny.compiler.frontends.onnx_ops import OPS
+from fedtiny.compiler.frontends.onnx_qdq import dequantize_linear, quantize_linear
+from fedtiny.compiler.frontends.onnx_quantize import dequantize_constants, quantize_annotated
+from fedtiny.compiler.ir import Graph
+from fedtiny.errors import UnsupportedError
+
+_QDQ = {"DequantizeLinear": dequantize_linear, "QuantizeLinear": quantize_linear}
+_MOVING = ("Identity", "Reshape", "Squeeze", "Unsqueeze")
+
+
+def from_onnx(data: bytes, name: str) -> Graph:
+    """Read a float32 or QDQ int8 ONNX model, operator sets 11 to 23.
+
+    Inputs `(1, C, H, W)` become `(1, H, W, C)`, and no transpose is left; a layer after flattening
+    has its weights permuted. A QDQ model becomes an int8 graph with TensorFlow Lite's int8 meaning:
+    onnxruntime rounds differently, so that a layer's output may differ by one LSB from its own, and
+    its inputs and outputs are the int8 values between the first QuantizeLinear and the last
+    DequantizeLinear; uint8 values are held as int8, 128 lower.
+
+    Args:
+        data: The whole file; external data are refused.
+        name: The model's name; error messages begin with it.
+
+    Returns:
+        A verified graph.
+
+    Raises:
+        UsageError: The file is damaged.
+        UnsupportedError: It uses something else; the message names the node, its op, and what is
+            supported.
+    """
+    model = read_model(data, name)
+    importer = Importer(model, name)
+    inputs = tuple(_add_input(importer, record) for record in model.inputs)
+    for node in model.nodes:
+        _read(importer, node)
+    outputs = []
+    for output in model.outputs:
+        value = importer.values.get(output)
+        if value is None or value.padding != NO_PADDING or value.flat is not None:
+            why = "is not computed" if value is None else "is only padded or flattened"
+            raise UnsupportedError(f"{name}: output {output!r} {why} by supported nodes.")
+        outputs.append(value.tensor)
+    graph = importer.builder.finish(inputs, tuple(outputs))
+    if importer.quantizations:
+        return quantize_annotated(graph, importer.quantizations)
+    return dequantize_constants(graph)
+
+
+def _add_input(importer: Importer, record: InputRecord) -> str:
+    """Add a graph input: NHWC for NCHW, unless the file itself transposes NHWC to NCHW."""
+    if record.dtype not in (
+        onnx.TensorProto.FLOAT,
+        onnx.TensorProto.INT8,
+        onnx.TensorProto.UINT8,
+    ):
+        raise UnsupportedError(
+            f"{importer.builder.name}: input {record.name!r} must be float32, int8 or uint8."
+        )
+    integer = record.dtype != onnx.TensorProto.FLOAT
+    rank = len(record.shape)
+    order = NCHW if rank == 4 and not _is_nhwc(importer, record.name) else tuple(range(rank))
+    shape = tuple(record.shape[order.index(i)] for i in range(rank))
+    tensor = importer.builder.activation(record.name, shape, "float32", None)
+    if record.name in importer.values or record.name in importer.constants:
+        raise UnsupportedError(f"{importer.builder.name}: input {record.name!r} is named twice.")
+    importer.values[record.name] = Value(tensor, record.shape, order, integer=integer)
+    return tensor
+
+
+def _is_nhwc(importer: Importer, name: str) -> bool:
+    """Whether every reader of an input, behind its quantization, transposes NHWC to NCHW."""
+    names, readers = {name}, []
+    for node in importer.model.nodes:
+        if node.inputs and node.inputs[0] in names:
+            if node.op in _QDQ:
+                names.update(node.outputs)
+            else:
+                readers.append(node)
+    return bool(readers) and all(
+        n.op == "Transpose" and n.integers("perm") == NCHW for n in readers
+    )
+
+
+def _read(importer: Importer, node: NodeRecord) -> None:
+    if node.op in _QDQ:
+        _QDQ[node.op](importer, node)
+        return
+    given = [importer.constants.get(i) if i else None for i in node.inputs]
+    constant = all(c is not None or not i for c, i in zip(given, node.inputs, strict=True))
+    if constant and node.outputs:
+        result = _fold(importer, node, given)
+        if result is not None:
+            if node.outputs[0] in importer.constants or node.outputs[0] in importer.values:
+                raise node.damaged(f"it makes {node.outputs[0]!r} a second time")
+            importer.constants[node.outputs[0]] = result
+            return
+    reader = OPS.get(node.op)
+    if reader is None:
+        supported = ", ".join(sorted([*OPS, *_QDQ]))
+        raise node.unsupported(f"not a supported op; supported are {supported}")
+    reader(importer, node)
+
+
+def _fold(importer: Importer, node: NodeRecord, given: list[Constant | None]) -> Constant | None:
+    """Evaluate a node on constants; quantized ones stay so when they are only moved."""
+    first = given[0] if given else None
+    if first is not None and first.quantization is not None:
+        if node.op == "Transpose":
+            order = node.integers("perm") or tuple(reversed(range(first.data.ndim)))
+            if sorted(order) != list(range(first.data.ndim)):
+                raise node.damaged(f"permutation {list(order)}")
+            return first.transposed(order)
+        if node.op in _MOVING and (first.quantization.axis is None or node.op == "Identity"):
+            moved = fold(
+                node,
+                [first.data, *(None if c is None else c.data for c in given[1:])],
+                importer.budget,
+            )
+            return None if moved is None else replace(first, data=moved)
+    result = fold(node, [c if c is None else c.real for c in given], importer.budget)
+    if result is None:
+        return None
+    importer.budget -= result.size
+    return Constant(result)

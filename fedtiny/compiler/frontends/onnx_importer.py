@@ -1,0 +1,224 @@
+"""The state of reading one ONNX model: where each value is, and in which order of dimensions.
+
+ONNX's `(N, C, H, W)` activations are held as NHWC from the input on, so that no transpose is
+needed. A transpose or a reshape only changes how a value is seen; flattening `(1, C, H, W)`
+remembers C, H and W, and the fully connected layer after it permutes its weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler import quantization as q
+from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS, GraphBuilder
+from fedtiny.compiler.frontends.onnx_fold import MAX_FOLDED_ELEMENTS
+from fedtiny.compiler.frontends.onnx_model import ModelRecord, NodeRecord
+from fedtiny.compiler.ir import Attributes, Node, Padding, Quantization, Reshape
+
+NO_PADDING: Padding = ((0, 0), (0, 0))
+NCHW = (0, 3, 1, 2)
+"""Where in NHWC each dimension of NCHW is."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant; with a quantization its data are int8 (or int32 for a bias)."""
+
+    data: NDArray[Any]
+    quantization: Quantization | None = None
+
+    @property
+    def real(self) -> NDArray[Any]:
+        """The values it stands for."""
+        if self.quantization is None:
+            return self.data
+        return q.dequantize_values(self.data, self.quantization)
+
+    def transposed(self, order: tuple[int, ...]) -> Constant:
+        """The same values with dimensions in another order."""
+        quantization = self.quantization
+        if quantization is not None and quantization.axis is not None:
+            quantization = replace(quantization, axis=order.index(quantization.axis))
+        return Constant(self.data.transpose(order), quantization)
+
+
+@dataclass(frozen=True)
+class Value:
+    """A run-time value of the ONNX graph, as a view of a tensor of ours.
+
+    Attributes:
+        tensor: The name of our tensor.
+        shape: As ONNX sees it, batch 1.
+        order: For each of its dimensions, which dimension of our tensor it is.
+        flat: `(C, H, W)` when ONNX's flat order is CHW and ours is HWC.
+        padding: Zeros around it that its reader must add.
+        integer: Whether it stands for the int8 values rather than for the real ones.
+    """
+
+    tensor: str
+    shape: tuple[int, ...]
+    order: tuple[int, ...]
+    flat: tuple[int, int, int] | None = None
+    padding: Padding = NO_PADDING
+    integer: bool = False
+
+    @property
+    def is_image(self) -> bool:
+        """Whether it is NCHW to ONNX and NHWC to us."""
+        return len(self.shape) == 4 and self.order == NCHW
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether its elements are in the same order to ONNX as to us."""
+        places = [p for p, n in zip(self.order, self.shape, strict=True) if n > 1]
+        return self.flat is None and places == sorted(places)
+
+
+class Importer:
+    """Collects the graph while the nodes are visited in the file's order.
+
+    Args:
+        model: The file's records.
+        name: The model's name, also what error messages call the file.
+    """
+
+    def __init__(self, model: ModelRecord, name: str) -> None:
+        self.model = model
+        self.opset = model.opset
+        self.builder = GraphBuilder(name)
+        self.values: dict[str, Value] = {}
+        self.constants = {n: Constant(data) for n, data in model.constants.items()}
+        self.quantizations: dict[str, Quantization] = {}
+        self.budget = MAX_FOLDED_ELEMENTS
+        self._readers = Counter(i for node in model.nodes for i in node.inputs)
+        self._readers.update(model.outputs)
+
+    def readers(self, name: str) -> int:
+        """How often a value is read by nodes or as an output of the model."""
+        return self._readers[name]
+
+    def constant(self, node: NodeRecord, position: int) -> Constant:
+        """The constant at an input position of a node."""
+        name = node.input(position)
+        if name not in self.constants:
+            raise node.unsupported(f"input {position} must be a constant")
+        return self.constants[name]
+
+    def optional(self, node: NodeRecord, position: int) -> NDArray[Any] | None:
+        """The real values of an optional constant input, None when it is left out."""
+        return self.constant(node, position).real if node.input(position) else None
+
+    def value(
+        self, node: NodeRecord, position: int = 0, padded: bool = False, integer: bool = False
+    ) -> Value:
+        """The run-time value at an input position of a node.
+
+        Args:
+            node: The node.
+            position: Which input.
+            padded: Whether the node can take over the padding of a Pad before it.
+            integer: Whether the node may read int8 values as they are.
+        """
+        name = node.input(position)
+        if name in self.constants:
+            raise node.unsupported(f"input {position} is a constant")
+        if name not in self.values:
+            raise node.damaged(f"it reads {name!r} before it is made")
+        found = self.values[name]
+        if found.padding != NO_PADDING and not padded:
+            raise node.unsupported("it reads a padded value; Pad is supported before Conv")
+        if found.integer and not integer:
+            raise node.unsupported("it reads int8 values; a DequantizeLinear must stand between")
+        return found
+
+    def image(self, node: NodeRecord, padded: bool = False) -> Value:
+        """The first input, which must be NCHW."""
+        found = self.value(node, 0, padded)
+        if not found.is_image:
+            raise node.unsupported(f"its input is {list(found.shape)}, not (1, C, H, W)")
+        return found
+
+    def define(self, node: NodeRecord, value: Value) -> None:
+        """Say what the node's first output is."""
+        name = node.outputs[0]
+        if name in self.values or name in self.constants:
+            raise node.damaged(f"it makes {name!r} a second time")
+        self.values[name] = value
+
+    def make(
+        self,
+        node: NodeRecord,
+        attributes: Attributes,
+        inputs: tuple[str, ...],
+        like: Value,
+        shape: tuple[int, ...] | None = None,
+    ) -> None:
+        """Append the node that makes the first output.
+
+        Args:
+            node: The node.
+            attributes: What it becomes.
+            inputs: Names in the graph, the run-time ones first.
+            like: Whose order of dimensions the output has.
+            shape: The output as ONNX sees it, `like.shape` when None.
+        """
+        shape = like.shape if shape is None else shape
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise node.damaged(f"its output {list(shape)} is too large")
+        physical = tuple(shape[like.order.index(i)] for i in range(len(shape)))
+        name = self.builder.activation(node.outputs[0], physical, "float32", None)
+        self.builder.node(node.name, attributes, inputs, name)
+        self.define(node, Value(name, shape, like.order, like.flat))
+
+    def reshape(self, node: NodeRecord, value: Value, shape: tuple[int, ...]) -> None:
+        """Make the first output the same elements under another shape."""
+        if shape == value.shape:
+            self.define(node, value)
+            return
+        if not 2 <= len(shape) <= 4 or shape[0] != 1:
+            raise node.unsupported(f"{list(shape)}; the batch dimension must stay 1")
+        order = NCHW if len(shape) == 4 else tuple(range(len(shape)))
+        made = Value("", shape, order, None, NO_PADDING, value.integer)
+        if not value.is_linear and value.is_image and shape == (1, math.prod(value.shape)):
+            made = replace(made, flat=(value.shape[1], value.shape[2], value.shape[3]))
+        elif not (value.is_linear and made.is_linear):
+            raise node.unsupported(
+                f"{list(value.shape)} to {list(shape)} would move data; flattening to (1, C*H*W) "
+                "is supported"
+            )
+        physical = tuple(shape[order.index(i)] for i in range(len(shape)))
+        if physical == self.builder.tensors[value.tensor].shape:
+            self.define(node, replace(made, tensor=value.tensor))
+            return
+        name = self.builder.activation(node.outputs[0], physical, "float32", None)
+        self.builder.node(node.name, Reshape(), (value.tensor,), name)
+        self.define(node, replace(made, tensor=name))
+
+    def sole_producer(self, node: NodeRecord, value: Value, name: str) -> Node | None:
+        """The node of ours that makes a value which nothing else reads and nothing quantizes."""
+        if self.readers(name) != 1 or value.tensor in self.quantizations:
+            return None
+        views = [v for v in self.values.values() if v.tensor == value.tensor]
+        made = [n for n in self.builder.nodes if n.output == value.tensor]
+        return made[0] if made and len(views) == 1 else None
+
+    def annotate(self, node: NodeRecord, value: Value, quantization: Quantization) -> None:
+        """Record with which quantization a value is held."""
+        known = self.quantizations.get(value.tensor)
+        if known is None:
+            self.quantizations[value.tensor] = quantization
+        elif known.scale != quantization.scale or known.zero_point != quantization.zero_point:
+            raise node.unsupported(
+                f"{value.tensor!r} is quantized in two ways; requantization is not supported"
+            )
+
+
+def add_float(importer: Importer, name: str, data: NDArray[Any]) -> str:
+    """Put real values into the graph as float32."""
+    return importer.builder.constant(name, np.asarray(data, np.float32))

@@ -1,0 +1,274 @@
+"""From a float graph whose values are annotated (QDQ) to the int8 graph that it stands for.
+
+ONNX describes int8 layers as float layers between DequantizeLinear and QuantizeLinear; here they
+get the TensorFlow Lite int8 meaning. onnxruntime rounds each output of a layer once, halves to
+even, and TensorFlow Lite rounds as its specification says, so that one layer's output may differ by
+one LSB; differences may add up over layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from fedtiny.compiler import quantization as q
+from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS, GraphBuilder
+from fedtiny.compiler.frontends.int8_limits import accumulator_overflows
+from fedtiny.compiler.ir import (
+    Add,
+    Attributes,
+    AveragePool2d,
+    Conv2d,
+    DepthwiseConv2d,
+    FullyConnected,
+    Graph,
+    Node,
+    Quantization,
+    Relu,
+    Reshape,
+    Softmax,
+    Tensor,
+)
+from fedtiny.errors import UnsupportedError
+
+SOFTMAX_OUTPUT = q.per_tensor(1 / 256, -128)
+Known = dict[str, Quantization]
+
+
+def quantize_annotated(graph: Graph, annotations: Known) -> Graph:
+    """Make the int8 graph.
+
+    Args:
+        graph: Float activations; weights int8 where the file has them so.
+        annotations: By activation, its per-tensor quantization.
+
+    Raises:
+        UnsupportedError: A layer has no int8 meaning, or a value has no quantization.
+    """
+    known = dict(annotations)
+    graph = _fuse_relus(graph, known)
+    _spread(graph, known)
+    builder = GraphBuilder(graph.name)
+    for name in graph.inputs:
+        _add_activation(builder, graph, name, known, None)
+    for node in graph.nodes:
+        run = _OPS.get(type(node.attributes))
+        if run is None:
+            raise _unsupported(graph, node, "it has no int8 meaning")
+        _add_activation(builder, graph, node.output, known, node)
+        run(builder, graph, node)
+    return builder.finish(graph.inputs, graph.outputs)
+
+
+def dequantize_constants(graph: Graph) -> Graph:
+    """Make a float graph whose constants are float32, for files that quantize only weights."""
+    tensors = [
+        Tensor(
+            t.name, t.shape, "float32", None, q.dequantize_values(t.data, t.quantization), t.pattern
+        )
+        for t in graph.tensors.values()
+        if t.data is not None and t.quantization is not None
+    ]
+    return graph.rewrite(graph.nodes, tensors)
+
+
+def _unsupported(graph: Graph, node: Node, what: str) -> UnsupportedError:
+    return UnsupportedError(f"{graph.name}: node {node.name!r} ({node.op}): {what}.")
+
+
+def _equal(a: Quantization, b: Quantization) -> bool:
+    return bool(a.scale == b.scale and a.zero_point == b.zero_point)
+
+
+def _fuse_relus(graph: Graph, known: Known) -> Graph:
+    """Fuse every activation into the node before it, whose clamp then does the same in int8."""
+    nodes = list(graph.nodes)
+    for relu in graph.nodes:
+        if not isinstance(relu.attributes, Relu):
+            continue
+        source = relu.inputs[0]
+        last = next((n for n in nodes if n.output == source), None)
+        single = len([n for n in nodes if source in n.inputs]) == 1 and source not in graph.outputs
+        if last is None or not single or getattr(last.attributes, "activation", "") != "none":
+            raise _unsupported(graph, relu, "an int8 activation must follow its only producer")
+        before, after = known.pop(source, None), known.get(relu.output)
+        if before is not None and after is None:
+            known[relu.output] = after = before
+        if before is not None and after is not None and not _covers(before, after):
+            raise _unsupported(graph, relu, "its input is quantized to a smaller range than it")
+        activation = relu.attributes.activation
+        fused = replace(last.attributes, activation=activation)  # type: ignore[call-arg]
+        nodes[nodes.index(last)] = replace(last, attributes=fused, outputs=relu.outputs)
+        nodes.remove(relu)
+    return graph.rewrite(nodes)
+
+
+def _covers(before: Quantization, after: Quantization) -> bool:
+    """Whether every value that `after` holds, up to one step, is held by `before`."""
+    tops = [float(x.scale) * (127 - int(x.zero_point)) for x in (before, after)]
+    return _equal(before, after) or tops[0] >= tops[1] - float(after.scale)
+
+
+def _spread(graph: Graph, known: Known) -> None:
+    """Give both sides of a reshape one quantization, and softmax the one it always has."""
+    for nodes in (graph.nodes, graph.nodes[::-1]):
+        for node in nodes:
+            if isinstance(node.attributes, Reshape):
+                source = node.inputs[0]
+                if source in known:
+                    known.setdefault(node.output, known[source])
+                elif node.output in known:
+                    known[source] = known[node.output]
+            elif isinstance(node.attributes, Softmax):
+                known.setdefault(node.output, SOFTMAX_OUTPUT)
+
+
+def _add_activation(
+    builder: GraphBuilder, graph: Graph, name: str, known: Known, node: Node | None
+) -> None:
+    if name not in known:
+        where = f"node {node.name!r} ({node.op})" if node else "the input"
+        raise UnsupportedError(
+            f"{graph.name}: {where}: {name!r} has no QuantizeLinear, but other values have; all "
+            "values must be float32 or all int8."
+        )
+    builder.activation(name, graph[name].shape, "int8", known[name])
+
+
+def _meaning(builder: GraphBuilder, name: str) -> Quantization:
+    found = builder.tensors[name].quantization
+    assert found is not None
+    return found
+
+
+def _convolution(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    weights = graph[node.inputs[1]]
+    depthwise = isinstance(node.attributes, DepthwiseConv2d)
+    _check_weights(graph, node, weights, 3 if depthwise else 0)
+    _append(builder, graph, node, weights, node.attributes, node.inputs[0], node.output)
+
+
+def _fully_connected(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    """Per-channel weights make it a 1x1 convolution, which has scales per channel."""
+    weights = graph[node.inputs[1]]
+    _check_weights(graph, node, weights, 0)
+    assert isinstance(node.attributes, FullyConnected)
+    if weights.quantization is None or weights.quantization.axis is None:
+        _append(builder, graph, node, weights, node.attributes, node.inputs[0], node.output)
+        return
+    out, wide = weights.shape
+    source, target = _meaning(builder, node.inputs[0]), _meaning(builder, node.output)
+    x = builder.activation(f"{node.inputs[0]}/1x1", (1, 1, 1, wide), "int8", source)
+    builder.node(f"{node.name}/to_1x1", Reshape(), (node.inputs[0],), x)
+    y = builder.activation(f"{node.output}/1x1", (1, 1, 1, out), "int8", target)
+    data = weights.value.reshape(out, 1, 1, wide)
+    conv = replace(weights, shape=data.shape, data=data)
+    _append(builder, graph, node, conv, Conv2d(activation=node.attributes.activation), x, y)
+    builder.node(f"{node.name}/from_1x1", Reshape(), (y,), node.output)
+
+
+def _check_weights(graph: Graph, node: Node, weights: Tensor, axis: int) -> None:
+    quantization = weights.quantization
+    if weights.dtype != "int8" or quantization is None:
+        raise _unsupported(graph, node, "its weights are not quantized, its values are")
+    if np.any(quantization.zero_point) or quantization.axis not in (None, axis):
+        raise _unsupported(graph, node, "its weights must be symmetric, per tensor or per output")
+
+
+def _append(
+    builder: GraphBuilder,
+    graph: Graph,
+    node: Node,
+    weights: Tensor,
+    attributes: Attributes,
+    source: str,
+    target: str,
+) -> None:
+    """Append a layer with its int32 bias; `weights` may have been reshaped."""
+    assert weights.quantization is not None
+    product = float(_meaning(builder, source).scale) * weights.quantization.scale.astype(np.float64)
+    bias = graph[node.inputs[2]]
+    scale = product.astype(np.float32)
+    if not np.all(scale > 0):
+        raise _unsupported(graph, node, "its scales are too small for float32")
+    data = bias.value
+    if bias.quantization is None or not np.allclose(bias.quantization.scale, scale, 1e-5, 0):
+        real = bias.value if bias.quantization is None else q.dequantize_values(
+            bias.value, bias.quantization
+        )  # fmt: skip
+        wanted = q.round_half_away(real.astype(np.float64) / product)
+        if not np.all(np.abs(wanted) < 1 << 31):
+            raise _unsupported(graph, node, "its bias does not fit into int32")
+        data = wanted.astype(np.int32)
+    factor = float(np.max(product)) / float(_meaning(builder, target).scale)
+    depthwise = isinstance(attributes, DepthwiseConv2d)
+    rows = np.moveaxis(weights.value, -1, 0) if depthwise else weights.value
+    if accumulator_overflows(rows, data, factor):
+        raise _unsupported(graph, node, "its sums could overflow the int32 accumulator")
+    meaning = Quantization(scale, np.zeros(scale.shape, np.int32), None if scale.ndim == 0 else 0)
+    names = (
+        builder.constant(weights.name, weights.value, weights.quantization, weights.pattern),
+        builder.constant(bias.name, data, meaning),
+    )
+    builder.node(node.name, attributes, (source, *names), target)
+
+
+def _average_pool(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    """With another output scale it is a depthwise convolution whose weights all mean 1 / n."""
+    source, target = _meaning(builder, node.inputs[0]), _meaning(builder, node.output)
+    attributes = node.attributes
+    assert isinstance(attributes, AveragePool2d)
+    if _equal(source, target):
+        builder.node(node.name, attributes, node.inputs, node.output)
+        return
+    if any(map(any, attributes.padding)):
+        raise _unsupported(graph, node, "padded pooling must keep its input's quantization")
+    channels = graph[node.output].shape[3]
+    count = attributes.kernel[0] * attributes.kernel[1]
+    ratio = float(source.scale) / float(target.scale)
+    if count * channels > MAX_ELEMENTS >> 6 or not 2.0**-20 < ratio < 2.0**7 or count > 1 << 15:
+        raise _unsupported(graph, node, f"a mean of {count} elements scaled by {ratio:.3g}")
+    ones = np.ones((1, *attributes.kernel, channels), np.int8)
+    zeros = np.zeros(channels, np.int32)
+    names = (
+        builder.constant(f"{node.name}/ones", ones, q.per_tensor(1 / count, 0)),
+        builder.constant(f"{node.name}/bias", zeros, q.per_tensor(float(source.scale) / count, 0)),
+    )
+    convolution = DepthwiseConv2d(attributes.stride, activation=attributes.activation)
+    builder.node(node.name, convolution, (node.inputs[0], *names), node.output)
+
+
+def _add(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    widest = max(float(_meaning(builder, name).scale) for name in node.inputs)
+    if 2 * widest / float(_meaning(builder, node.output).scale) >= 1 << 20:
+        raise _unsupported(graph, node, "its scales differ too much for int32")
+    builder.node(node.name, node.attributes, node.inputs, node.output)
+
+
+def _reshape(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    if not _equal(_meaning(builder, node.inputs[0]), _meaning(builder, node.output)):
+        raise _unsupported(graph, node, "its input and output must have equal quantization")
+    builder.node(node.name, node.attributes, node.inputs, node.output)
+
+
+def _softmax(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    output = _meaning(builder, node.output)
+    close = abs(float(output.scale) * 256 - 1) < 0.01 and output.zero_point == -128
+    if not close or not 2.0**-20 <= float(_meaning(builder, node.inputs[0]).scale) <= 2.0**4:
+        raise _unsupported(graph, node, "its int8 output must have scale 1/256, zero point -128")
+    tensor = builder.tensors[node.output]
+    builder.tensors[node.output] = replace(tensor, quantization=SOFTMAX_OUTPUT)
+    builder.node(node.name, node.attributes, node.inputs, node.output)
+
+
+_OPS: dict[type[Attributes], Callable[[GraphBuilder, Graph, Node], None]] = {
+    Add: _add,
+    AveragePool2d: _average_pool,
+    Conv2d: _convolution,
+    DepthwiseConv2d: _convolution,
+    FullyConnected: _fully_connected,
+    Reshape: _reshape,
+    Softmax: _softmax,
+}
