@@ -1,0 +1,77 @@
+/* Two output pixels per accumulator: what the convolutions of this scheme share.
+ *
+ * A 32-bit word holds two pixels of one input channel, (a + 128) + b * 2^24. A signed weight times
+ * the word, added to a 64-bit accumulator, multiplies both at once: the low 24 bits collect
+ * sum(w * (a + 128)), the bits above them sum(w * b). No two weights need to be neighbours, so any
+ * mask runs at full speed. The pixels of a word are x and x + out_w - pairs of one output row,
+ * where pairs = ceil(out_w / 2). A tile is four such words: eight pixels.
+ *
+ * The packing (runtime/packing/pairs.py) proves for every channel that its low lane ends
+ * inside 24 bits, or asks for the plain form, in which channels are split into records that do.
+ *
+ * The window holds the columns that one run of tiles needs, as words in the order (kernel row,
+ * channel, column % stride, column / stride).
+ */
+#ifndef FEDTINY_PAIRS_H
+#define FEDTINY_PAIRS_H
+
+/* Cores of the M profile with SMLAL, SMMLAR and PKHBT run src/pairs_dsp.S. */
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define FEDTINY_PAIRS_DSP 1
+#else
+#define FEDTINY_PAIRS_DSP 0
+#endif
+
+/* How a record's sums become outputs, for a whole layer. */
+#define FEDTINY_PAIRS_RELU   0 /* outputs below the zero point are clamped anyway */
+#define FEDTINY_PAIRS_SIGNED 1 /* any sign; halves are rounded away from zero */
+#define FEDTINY_PAIRS_PLAIN  2 /* sums are stored; C adds up split channels and scales them */
+
+/* How a record lists its weights: eight entries a pass, the first pass may start in the middle. */
+#define FEDTINY_PAIRS_NARROW 0  /* + entries skipped: uint8 distance in words, int8 weight */
+#define FEDTINY_PAIRS_WIDE   8  /* + entries skipped: uint16 distance in words, int8 weight */
+#define FEDTINY_PAIRS_EMPTY  16 /* no weights */
+#define FEDTINY_PAIRS_END    17 /* after the last record */
+
+#ifndef __ASSEMBLER__
+#include "kernel.h"
+
+#define FEDTINY_PAIRS_TILE 4 /* words of a tile */
+
+/* One tile of all output channels. src/pairs_dsp.S knows the order of the fields.
+ *
+ * The stream is unaligned. A record: int32 start_low, int32 start_high (of the accumulators), uint16
+ * passes, uint16 entry, the weights, then int32 factor, int32 divisor; in the plain form int32
+ * multiplier, int16 shift, int16 1 if the channel goes on in the next record, int32 bias. */
+typedef struct {
+    int32_t zero_point;
+    void *out;        /* int8: the first pixel's first channel; plain form: int32 [record][8] */
+    int32_t distance; /* bytes from a word's first pixel to its second, minus 1 */
+    int32_t stride;   /* bytes from pixel to pixel */
+    const int32_t *window; /* the tile's first word */
+    int32_t form;
+    const uint8_t *stream;
+} fedtiny_pairs_tile_call;
+
+void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call);
+
+/* Some neighbouring columns of one kernel row, to words. src/pairs_dsp.S knows the order. */
+typedef struct {
+    int32_t rewind; /* bytes from the end of a column's last plane to the next column */
+    int32_t skip_a; /* bytes from the end of a pixel to the next, stride and padding included */
+    int32_t skip_b;
+    int32_t columns;  /* at least 1 */
+    int32_t channels; /* at least 1 */
+    int32_t plane;    /* bytes from channel to channel of the window */
+    int32_t *to;
+    const int8_t *a; /* pixels of the low lane */
+    const int8_t *b; /* pixels of the high lane */
+} fedtiny_pairs_pack_call;
+
+void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call);
+
+/* One output row. Everything is read before anything is written. */
+fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_s8_params *p);
+#endif
+
+#endif

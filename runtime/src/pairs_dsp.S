@@ -1,0 +1,271 @@
+/* The two loops of the two-pixel scheme (see pairs.h) for Cortex-M cores with the DSP extension.
+ * Both follow the AAPCS; 64 bytes of stack. The same in C: pairs_plain.c. */
+#include "src/pairs.h"
+
+#if FEDTINY_PAIRS_DSP
+
+    .syntax unified
+    .thumb
+    .text
+
+/* ---- void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *) ----------------------------------
+ *
+ * r0:r1 r2:r3 r4:r5 r6:r7  accumulators of the tile's four words
+ * r8 r9                    two words of the window; then factor and divisor
+ * r10                      weight; then zero point
+ * r11                      address in the window; then in the output
+ * r12                      stream
+ * lr                       passes that are left; then distance
+ */
+    .equ FRAME_OUT, 4
+    .equ FRAME_STRIDE, 12
+    .equ FRAME_WINDOW, 16
+    .equ FRAME_FORM, 20
+    .equ FRAME_BYTES, 28
+
+/* One weight: 9 instructions for 8 products. */
+    .macro WEIGHT load, bytes
+    \load r8, [r12], #\bytes
+    ldrsb r10, [r12], #1
+    add r11, r11, r8, lsl #2
+    ldrd r8, r9, [r11]
+    smlal r0, r1, r8, r10
+    smlal r2, r3, r9, r10
+    ldrd r8, r9, [r11, #8]
+    smlal r4, r5, r8, r10
+    smlal r6, r7, r9, r10
+    .endm
+
+/* Sign-extends the low lane into \low and the rest into \high. The high lane has lost 1 to a
+ * negative low lane. */
+    .macro SEPARATE low, high
+    lsl \high, \high, #8
+    orr \high, \high, \low, lsr #24
+    sbfx \low, \low, #0, #24
+    add \high, \high, \low, lsr #31
+    .endm
+
+/* Two sums to two int8. The first SMMLAR is SaturatingRoundingDoublingHighMul: factor is
+ * 2 * multiplier - 2^32, so that the sum itself is the addend. The second divides by
+ * 2^s = 2^32 / divisor, rounding halves upwards, and adds the zero point; one less than a negative
+ * number rounds its halves away from zero, as RoundingDivideByPOT does. */
+    .macro SCALE low, high, signed
+    SEPARATE \low, \high
+    smmlar \low, \low, r8, \low
+    smmlar \high, \high, r8, \high
+    .if \signed
+    add \low, \low, \low, asr #31
+    add \high, \high, \high, asr #31
+    .endif
+    smmlar \low, \low, r9, r10
+    smmlar \high, \high, r9, r10
+    ssat \low, #8, \low
+    ssat \high, #8, \high
+    .endm
+
+/* Eight outputs of one channel. r11 is one past the low lane's pixel; lr is distance - 1. */
+    .macro OUTPUTS signed
+    ldr r8, [r12], #4
+    ldr r9, [r12], #4
+    ldm sp, {r10, r11, lr}
+    SCALE r0, r1, \signed
+    strb r0, [r11], #1
+    strb r1, [r11, lr]
+    str r11, [sp, #FRAME_OUT] /* where the next channel starts */
+    ldr r0, [sp, #FRAME_STRIDE]
+    SCALE r2, r3, \signed
+    add r11, r11, r0
+    strb r2, [r11, #-1]
+    strb r3, [r11, lr]
+    SCALE r4, r5, \signed
+    add r11, r11, r0
+    strb r4, [r11, #-1]
+    strb r5, [r11, lr]
+    SCALE r6, r7, \signed
+    add r11, r11, r0
+    strb r6, [r11, #-1]
+    strb r7, [r11, lr]
+    b .Lrecord
+    .endm
+
+    .section .text.fedtiny_pairs_tile, "ax", %progbits
+    .global fedtiny_pairs_tile
+    .type fedtiny_pairs_tile, %function
+    .thumb_func
+    .balign 4
+fedtiny_pairs_tile:
+    push {r4-r11, lr}
+    sub sp, #FRAME_BYTES
+    ldm r0, {r1-r7}
+    mov r12, r7
+    adr r0, .Lforms
+    ldr r6, [r0, r6, lsl #2]
+    add r6, r6, r0 /* the form's code, as an offset because code may move */
+    stm sp, {r1-r6}
+
+.Lrecord:
+    ldr r0, [r12], #4
+    ldr r1, [r12], #4
+    ldrh lr, [r12], #2
+    ldrh r8, [r12], #2
+    ldr r11, [sp, #FRAME_WINDOW]
+    mov r2, r0
+    mov r3, r1
+    mov r4, r0
+    mov r5, r1
+    mov r6, r0
+    mov r7, r1
+    tbh [pc, r8, lsl #1]
+.Lentries:
+    .hword (.Lnarrow0 - .Lentries) / 2, (.Lnarrow1 - .Lentries) / 2
+    .hword (.Lnarrow2 - .Lentries) / 2, (.Lnarrow3 - .Lentries) / 2
+    .hword (.Lnarrow4 - .Lentries) / 2, (.Lnarrow5 - .Lentries) / 2
+    .hword (.Lnarrow6 - .Lentries) / 2, (.Lnarrow7 - .Lentries) / 2
+    .hword (.Lwide0 - .Lentries) / 2, (.Lwide1 - .Lentries) / 2
+    .hword (.Lwide2 - .Lentries) / 2, (.Lwide3 - .Lentries) / 2
+    .hword (.Lwide4 - .Lentries) / 2, (.Lwide5 - .Lentries) / 2
+    .hword (.Lwide6 - .Lentries) / 2, (.Lwide7 - .Lentries) / 2
+    .hword (.Lempty - .Lentries) / 2, (.Lend - .Lentries) / 2
+    .balign 4
+.Lforms:
+    .word .Lrelu - .Lforms + 1, .Lsigned - .Lforms + 1, .Lplain - .Lforms + 1
+
+.Lnarrow0: WEIGHT ldrb, 1
+.Lnarrow1: WEIGHT ldrb, 1
+.Lnarrow2: WEIGHT ldrb, 1
+.Lnarrow3: WEIGHT ldrb, 1
+.Lnarrow4: WEIGHT ldrb, 1
+.Lnarrow5: WEIGHT ldrb, 1
+.Lnarrow6: WEIGHT ldrb, 1
+.Lnarrow7: WEIGHT ldrb, 1
+    subs lr, lr, #1
+    bne .Lnarrow0
+.Lempty:
+    ldr pc, [sp, #FRAME_FORM]
+
+.Lwide0: WEIGHT ldrh, 2
+.Lwide1: WEIGHT ldrh, 2
+.Lwide2: WEIGHT ldrh, 2
+.Lwide3: WEIGHT ldrh, 2
+.Lwide4: WEIGHT ldrh, 2
+.Lwide5: WEIGHT ldrh, 2
+.Lwide6: WEIGHT ldrh, 2
+.Lwide7: WEIGHT ldrh, 2
+    subs lr, lr, #1
+    bne .Lwide0
+    ldr pc, [sp, #FRAME_FORM]
+
+.Lrelu:
+    OUTPUTS 0
+.Lsigned:
+    OUTPUTS 1
+.Lplain:
+    ldr r11, [sp, #FRAME_OUT]
+    add r12, r12, #12
+    SEPARATE r0, r1
+    SEPARATE r2, r3
+    SEPARATE r4, r5
+    SEPARATE r6, r7
+    stm r11!, {r0-r7}
+    str r11, [sp, #FRAME_OUT]
+    b .Lrecord
+
+.Lend:
+    add sp, #FRAME_BYTES
+    pop {r4-r11, pc}
+    .size fedtiny_pairs_tile, . - fedtiny_pairs_tile
+
+/* ---- void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *) ----------------------------------
+ *
+ * r0 word to write   r1 a   r2 b   r3 plane   r4 3 * plane
+ * r5 0x00800080      r6 0xff00ff00            r7-r12 pixels and words   lr channels that are left
+ */
+    .equ PACK_COLUMNS, 12
+
+/* Four channels: the bytes of \a go to the low ends, those of \b to the high ends of four words. */
+    .macro PACK a, b
+    sxtab16 r10, r5, \a          /* 0, a2 + 128, 0, a0 + 128 (high byte first) */
+    sxtab16 \a, r5, \a, ror #8   /* 0, a3 + 128, 0, a1 + 128 */
+    and r11, r6, \b, lsl #8      /* b2, 0, b0, 0 */
+    and \b, \b, r6               /* b3, 0, b1, 0 */
+    pkhbt r12, r10, r11, lsl #16
+    str r12, [r0]
+    pkhbt r12, \a, \b, lsl #16
+    str r12, [r0, r3]
+    pkhtb r10, r11, r10, asr #16
+    str r10, [r0, r3, lsl #1]
+    pkhtb \a, \b, \a, asr #16
+    str \a, [r0, r4]
+    add r0, r0, r3, lsl #2
+    .endm
+
+    .section .text.fedtiny_pairs_pack, "ax", %progbits
+    .global fedtiny_pairs_pack
+    .type fedtiny_pairs_pack, %function
+    .thumb_func
+    .balign 4
+fedtiny_pairs_pack:
+    push {r4-r11, lr}
+    sub sp, #20
+    ldm r0!, {r4-r8} /* rewind, skip_a, skip_b, columns, channels */
+    stm sp, {r4-r8}
+    ldm r0, {r3, r4, r5, r6} /* plane, to, a, b */
+    mov r0, r4
+    mov r1, r5
+    mov r2, r6
+    add r4, r3, r3, lsl #1
+    mov r5, #0x00800080
+    mov r6, #0xff00ff00
+    mov lr, r8
+    tst lr, #3
+    bne .Lodd
+
+.Laligned: /* pixels are whole words, and aligned as rows are */
+    subs lr, lr, #8
+    blt .Lfour
+.Leight:
+    ldrd r7, r8, [r1], #8
+    ldr r9, [r2], #4
+    PACK r7, r9
+    ldr r9, [r2], #4
+    PACK r8, r9
+    subs lr, lr, #8
+    bge .Leight
+.Lfour:
+    tst lr, #4
+    beq .Lnext
+    ldr r7, [r1], #4
+    ldr r9, [r2], #4
+    PACK r7, r9
+.Lnext:
+    ldm sp, {r7, r8, r9, r10, lr} /* as stored above */
+    add r0, r0, r7
+    add r1, r1, r8
+    add r2, r2, r9
+    subs r10, r10, #1
+    str r10, [sp, #PACK_COLUMNS]
+    bne .Laligned
+    b .Lpacked
+
+.Lodd: /* byte by byte */
+    ldrsb r7, [r1], #1
+    ldrb r8, [r2], #1
+    add r7, r7, #128
+    orr r7, r7, r8, lsl #24
+    str r7, [r0]
+    add r0, r0, r3
+    subs lr, lr, #1
+    bne .Lodd
+    ldm sp, {r7, r8, r9, r10, lr}
+    add r0, r0, r7
+    add r1, r1, r8
+    add r2, r2, r9
+    subs r10, r10, #1
+    str r10, [sp, #PACK_COLUMNS]
+    bne .Lodd
+.Lpacked:
+    add sp, #20
+    pop {r4-r11, pc}
+    .size fedtiny_pairs_pack, . - fedtiny_pairs_pack
+
+#endif
