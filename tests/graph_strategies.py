@@ -149,12 +149,12 @@ class GraphBuilder:
 
 
 @st.composite
-def graphs(draw, dtype: str = "int8") -> Graph:
-    """A chain of up to four spatial nodes with adds across, then a fully connected tail."""
+def graphs(draw, dtype: str = "int8", most: int = 4, tail: bool = True) -> Graph:
+    """A chain of up to `most` spatial nodes with adds across, then a fully connected tail."""
     b = GraphBuilder(draw, dtype)
     shape = (1, draw(st.integers(1, 7)), draw(st.integers(1, 7)), draw(st.integers(1, 5)))
     x = b.activation("input", shape)
-    for i in range(draw(st.integers(1, 4), label="nodes")):
+    for i in range(draw(st.integers(1, most), label="nodes")):
         partners = [t.name for t in b.tensors.values() if t.data is None]
         partners = [n for n in partners if b.tensors[n].shape == b.tensors[x].shape]
         op = draw(st.sampled_from(["conv2d", "depthwise_conv2d", "average_pool2d", "add"]))
@@ -162,7 +162,7 @@ def graphs(draw, dtype: str = "int8") -> Graph:
             x = b.add(x, f"n{i}", draw(st.sampled_from(partners)))
         else:
             x = getattr(b, op)(x, f"n{i}")
-    if draw(st.booleans(), label="tail"):
+    if tail and draw(st.booleans(), label="tail"):
         x = b.fully_connected(b.reshape(x, "flatten"), "fc")
     return Graph("random", b.tensors, tuple(b.nodes), ("input",), (x,)).verify()
 

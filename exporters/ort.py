@@ -1,0 +1,59 @@
+"""Run our ONNX files in onnxruntime, with arrays in the graph's own layout and dtype."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.quantization import dequantize_values, quantize_values
+from fedtiny.errors import RunnerError, UsageError
+
+
+def run(path: Path, graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Run an exported file on a batch.
+
+    Args:
+        path: What `fedtiny.exporters.onnx.write` wrote.
+        graph: The graph it was written from: it says layouts and quantizations.
+        inputs: By name, `(N, H, W, C)` in the graph's dtype.
+
+    Returns:
+        The outputs by name, in the graph's layout and dtype, comparable with
+        `fedtiny.compiler.reference.execute`.
+
+    Raises:
+        RunnerError: onnxruntime is not installed.
+        UsageError: The file is missing or onnxruntime does not accept it.
+    """
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise RunnerError("onnxruntime is not installed; install onnxruntime.") from error
+    if not path.is_file():
+        raise UsageError(f"ONNX file {str(path)!r} does not exist.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # onnxruntime's exceptions share no public base
+        reason = str(error).strip().splitlines()[0]
+        raise UsageError(f"{str(path)!r} is no usable ONNX file: {reason}") from error
+    fed = {}
+    for name in graph.inputs:
+        quantization = graph[name].quantization
+        x = inputs[name] if quantization is None else dequantize_values(inputs[name], quantization)
+        fed[name] = np.ascontiguousarray(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x)
+    results = {}
+    for name, y in zip(graph.outputs, session.run(list(graph.outputs), fed), strict=True):
+        y = y.transpose(0, 2, 3, 1) if y.ndim == 4 else y
+        quantization = graph[name].quantization
+        results[name] = y if quantization is None else quantize_values(y, quantization)
+    return results
