@@ -65,6 +65,7 @@ def _page(template: str, **content: object) -> str:
         "percent": units.percent_text,
         "density": units.density_text,
         "hertz": units.hertz_text,
+        "short": units.short_name,
     }
     environment.globals["key_text"] = units.key_text
     return environment.get_template(template).render(content).rstrip() + "\n"

@@ -112,7 +112,7 @@ def _fits(report: DeploymentReport) -> Verdict:
 def _equal(report: DeploymentReport) -> Verdict:
     entries = report.verification
     if not entries:
-        return Verdict("neutral", "Not verified", "`fedtiny verify` compares it with the reference")
+        return Verdict("neutral", "Not verified", "fedtiny verify compares it with the reference")
     wrong = [entry for entry in entries if not entry.equal]
     if wrong:
         layer = wrong[0].first_divergent_layer

@@ -20,6 +20,7 @@ from fedtiny.report.units import (
     hertz_text,
     key_text,
     percent_text,
+    short_name,
 )
 
 _MARKS = {"good": ("✓", "bold green"), "bad": ("✗", "bold red"), "neutral": ("·", "bold")}
@@ -101,7 +102,7 @@ def _layers(report: DeploymentReport) -> Table:
         table.add_column(name, justify="left" if name in ("layer", "kernel") else "right")
     for layer in report.layers:
         table.add_row(
-            layer.name,
+            short_name(layer.name),
             layer.kernel,
             density_text(layer.density),
             count_text(layer.macs_nonzero),

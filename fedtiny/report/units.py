@@ -63,3 +63,9 @@ def key_text(key: str, value: Number | None) -> str:
 def figure_value(figure: Figure | None) -> Number | None:
     """The value of a figure that may be unknown."""
     return None if figure is None else figure.value
+
+
+def short_name(name: str) -> str:
+    """A layer's or tensor's name without the list of ops that a converter fused into it."""
+    first, rest = name.split(";")[0], ";" in name
+    return f"{first} …" if rest else first
