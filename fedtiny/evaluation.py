@@ -42,9 +42,7 @@ def test_set(name: str | None, graph: Graph) -> Dataset | None:
 
 def real_inputs(dataset: Dataset) -> NDArray[np.float32]:
     """A dataset as a float graph's input: `(N, H, W, C)`."""
-    from fedtiny.data import network_input
-
-    return np.ascontiguousarray(np.moveaxis(network_input(dataset), 1, -1))
+    return np.ascontiguousarray(np.moveaxis(dataset.network_input(), 1, -1))
 
 
 def graph_inputs(dataset: Dataset, graph: Graph) -> NDArray[Any]:

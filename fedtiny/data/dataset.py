@@ -70,6 +70,12 @@ class Dataset:
         _, channels, height, width = self.images.shape
         return channels, height, width
 
+    def network_input(self) -> npt.NDArray[np.float32]:
+        """The images as a network takes them: `(N, C, H, W)`; uint8 becomes 0..1."""
+        if self.images.dtype == np.uint8:
+            return self.images.astype(np.float32) / np.float32(255)
+        return self.images.astype(np.float32, copy=False)
+
     def subset(self, indices: npt.NDArray[np.int64]) -> Dataset:
         """The samples of these indices, in their order, as a dataset without a test set."""
         images, labels = self.images[indices], self.labels[indices]
