@@ -69,6 +69,7 @@ def make_report(**changes):
             640 << 10,
             120_000_000,
             200.0,
+            None,
             {
                 "flash_bytes": "STM32L4R5 datasheet DS12023, table 2",
                 "sram_bytes": "DS12023, table 2",

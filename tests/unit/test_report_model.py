@@ -21,7 +21,9 @@ def make_report(**changes):
             "resnet8", "ab" * 32, 0.1, 78000, 12_501_632, 1_300_000, INT8, INT8
         ),
         "target": "cortex-m4",
-        "device": model.DeviceInfo("board", 2048, 1024, 120_000_000, None, {"b": "x", "a": "y"}),
+        "device": model.DeviceInfo(
+            "board", 2048, 1024, 120_000_000, None, None, {"b": "x", "a": "y"}
+        ),
         "artifacts": (model.Artifact("onnx", "model.onnx", 10, "cd" * 32),),
         "layers": (
             model.LayerReport("conv1", "conv2d", "conv2d_s8", "dense", 1.0, 10, 10, estimated),
@@ -61,7 +63,7 @@ def test_round_trip_is_exact_and_bytes_do_not_depend_on_the_order_of_a_mapping()
     report = make_report()
     text = report.to_json()
     assert model.DeploymentReport.from_json(text) == report
-    other = model.DeviceInfo("board", 2048, 1024, 120_000_000, None, {"a": "y", "b": "x"})
+    other = model.DeviceInfo("board", 2048, 1024, 120_000_000, None, None, {"a": "y", "b": "x"})
     assert make_report(device=other).to_json() == text
 
 
