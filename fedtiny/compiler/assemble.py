@@ -139,6 +139,7 @@ def _placements(
     }
     rows = {(part.owner, part.row): at for part, at in where.items() if part.kind == "row"}
     blocks = {part.owner: at for part, at in where.items() if part.kind == "storage"}
+    blocks |= {s: at for (s, _), at in rows.items() if flow.storages[s].contiguous}
     accesses = [a for x in layers for a in (*x.contract.inputs, x.contract.output)]
     views = {(name, False): None for name in (*graph.inputs, *(x.node.output for x in layers))}
     views |= {(a.tensor, a.flat and row_count(graph[a.tensor]) > 1): None for a in accesses}

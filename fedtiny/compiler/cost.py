@@ -16,6 +16,9 @@ Scalar CSR executes 7 to 14 instructions for each, dense loops 2 to 4: they brea
 0.25 (measured on emulated Cortex-M4; see the kernel table for fitted coefficients).
 """
 
+REFERENCE_FACTOR = 1.5
+"""The same for plain reference kernels, which are written to be read."""
+
 
 def predict(kernel: Kernel, node: Node, graph: Graph, target: Target) -> float | None:
     """Instructions of one inference of a node; None without coefficients for the target."""
@@ -28,7 +31,7 @@ def compare(
     """Costs of a node's candidates in one unit, for choosing between them.
 
     Instructions where every candidate has coefficients; otherwise multiply-accumulates, those of
-    kernels that follow an index weighted by `SPARSE_FACTOR`.
+    kernels that follow an index or are references weighted by the factors above.
     """
     predicted = [predict(kernel, node, graph, target) for kernel in kernels]
     known = tuple(value for value in predicted if value is not None)
@@ -40,5 +43,7 @@ def compare(
 def _work(kernel: Kernel, node: Node, graph: Graph) -> float:
     features = table.packing(kernel).features(node, graph)
     if "nonzero_macs" in features:
-        return SPARSE_FACTOR * features["nonzero_macs"] + features.get("outputs", 0.0)
-    return features.get("macs", 0.0) + features.get("outputs", 0.0)
+        work = SPARSE_FACTOR * features["nonzero_macs"]
+    else:
+        work = features.get("macs", 0.0) * (REFERENCE_FACTOR if kernel.reference else 1.0)
+    return work + features.get("outputs", 0.0)

@@ -41,7 +41,11 @@ class Storage:
 
 @dataclass(frozen=True)
 class Touch:
-    """Step s touches rows `[low[s], high[s])` of a storage; both never decrease with s."""
+    """Step s touches rows `[low[s], high[s])` of a storage; both never decrease with s.
+
+    A step that touches only padding has the low end of the next step that does not, so that rows
+    below `low[s]` are never touched again.
+    """
 
     storage: int
     low: tuple[int, ...]
@@ -154,6 +158,11 @@ def dataflow(graph: Graph, contracts: Sequence[RowContract]) -> Dataflow:
             first, last = min(max(first, 0), rows), min(max(last, 0), rows)
             low.append(first * size // storage.row_bytes)
             high.append(-(-last * size // storage.row_bytes))
+        upcoming = storage.rows
+        for step in reversed(range(steps)):
+            if low[step] == high[step]:
+                low[step] = upcoming
+            upcoming = low[step]
         return Touch(index[views[access.tensor]], tuple(low), tuple(high))
 
     layers = []

@@ -11,7 +11,7 @@ from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.check_plan import check_plan
 from fedtiny.compiler.dataflow import layer_nodes
 from fedtiny.compiler.ir import Graph, Node
-from fedtiny.compiler.plan import ExecutionPlan, Layer, Schedule
+from fedtiny.compiler.plan import ExecutionPlan, Layer, Schedule, row_bytes, row_count
 from fedtiny.devices.profiles import Target
 from fedtiny.errors import UnsupportedError, UsageError, unknown_name
 from fedtiny.runtime import table
@@ -61,7 +61,7 @@ def plan(
     options = [_options(node, graph, target) for node in nodes]
     schedules: tuple[Schedule, ...] = ("layers",) if ram == "speed" else ("rows", "layers")
     best: ExecutionPlan | None = None
-    for choice in _choices(options, ram):
+    for choice in _choices(options, graph, ram):
         layers = [_layer(*item, graph, target) for item in zip(nodes, choice, strict=True)]
         for schedule in schedules:
             draft = assemble(graph, target, layers, schedule, fed)
@@ -123,23 +123,30 @@ def _unsupported(node: Node, graph: Graph, target: Target) -> UnsupportedError:
     )
 
 
-def _choices(options: Sequence[tuple[_Option, ...]], ram: RamMode) -> Iterator[tuple[_Option, ...]]:
+def _choices(
+    options: Sequence[tuple[_Option, ...]], graph: Graph, ram: RamMode
+) -> Iterator[tuple[_Option, ...]]:
     """Kernel choices worth planning: the fastest, and the one that needs least memory."""
     fastest = tuple(min(o, key=lambda x: (x.cost, x.kernel.reference)) for o in options)
     yield fastest
     if ram == "speed":
         return
-    smallest = tuple(min(o, key=_memory) for o in options)
+    smallest = tuple(min(o, key=lambda x: _memory(x, graph)) for o in options)
     limit = float("inf") if ram == "min" else 1 + BALANCED_EXTRA
     price = sum(option.cost for option in fastest)
     if smallest != fastest and sum(option.cost for option in smallest) <= limit * price:
         yield smallest
 
 
-def _memory(option: _Option) -> tuple[int, bool, float, bool]:
+def _memory(option: _Option, graph: Graph) -> tuple[int, bool, float, bool]:
+    """Bytes that one step needs at least, then what breaks ties."""
     contract = option.contract
-    working = contract.scratch_bytes + contract.state_bytes
-    return working, contract.overlap == "none", option.cost, option.kernel.reference
+    step_bytes = contract.scratch_bytes + contract.state_bytes
+    for access in (*contract.inputs, contract.output):
+        tensor = graph[access.tensor]
+        rows = row_count(tensor)
+        step_bytes += row_bytes(tensor) * (rows if access.flat else min(access.window, rows))
+    return step_bytes, contract.overlap == "none", option.cost, option.kernel.reference
 
 
 def _layer(node: Node, option: _Option, graph: Graph, target: Target) -> Layer:
