@@ -53,6 +53,15 @@ class Statistics:
             raise DamagedMessageError("a variance is negative, or a count is not positive")
         return Statistics(mean, variance, count)
 
+    @staticmethod
+    def of_state(state: Mapping[str, torch.Tensor], module: nn.Module, weight: int) -> Statistics:
+        """The running statistics of a state, every layer counted `weight` times."""
+        names = list(layers(module))
+        empty = torch.zeros(0)
+        mean = torch.cat([*(state[f"{name}.running_mean"] for name in names), empty])
+        variance = torch.cat([*(state[f"{name}.running_var"] for name in names), empty])
+        return Statistics(mean.numpy(), variance.numpy(), np.full(len(names), weight, np.int64))
+
     def put(self, state: Mapping[str, torch.Tensor], module: nn.Module) -> State:
         """The state with these as its running statistics."""
         result, at = dict(state), 0

@@ -1,0 +1,192 @@
+"""What a client does: plain functions of (client, message) → message.
+
+A task of the name `kind` is the function in `TASKS` under it. A client keeps, between messages, its
+masks (so that positions travel only when they changed) and the last whole state it was sent.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import torch
+from torch import nn
+
+from fedtiny.data import Dataset
+from fedtiny.federated import batch_norm
+from fedtiny.federated.codec import StateCodec, Vector
+from fedtiny.federated.evaluation import batches, score
+from fedtiny.federated.local_training import Recipe, train
+from fedtiny.federated.message import Array, DamagedMessageError, Field, Message
+from fedtiny.federated.seeds import generator
+from fedtiny.pruning.masks import Masks, State
+
+OBSERVE = "fedtiny.compiler.calibration:observe"
+"""The function that takes activation ranges on a client."""
+
+
+@dataclass
+class Client:
+    """One device.
+
+    Attributes:
+        index: Its number.
+        module: A network to load weights into; clients of one process share it.
+        codec: Of that network.
+        data: Its private samples for training.
+        held_out: Its private samples for comparing candidates.
+        observe: ``"module:function"`` that takes activation ranges; see `OBSERVE`.
+        masks: Those it holds; empty when dense, None before any came.
+        values: The last state it was sent, packed.
+    """
+
+    index: int
+    module: nn.Module
+    codec: StateCodec
+    data: Dataset
+    held_out: Dataset
+    observe: str = OBSERVE
+    masks: Masks | None = None
+    values: Vector | None = None
+
+    def run(self, data: bytes) -> bytes:
+        """Answer a serialized message; a failure is answered by a message of kind ``"error"``."""
+        try:
+            message = Message.from_bytes(data)
+            task = TASKS.get(message.kind)
+            if task is None:
+                raise DamagedMessageError(f"unknown task {message.kind!r}")
+            reply = task(self, message)
+        except Exception as error:  # whatever goes wrong on one device must not end the run
+            why = f"{type(error).__name__}: {error}"
+            reply = Message("error", {"why": why})
+        return reply.to_bytes()
+
+    def receive(self, message: Message) -> State:
+        """Take the masks and the state that a message brings, and load the state.
+
+        Raises:
+            DamagedMessageError: It does not fit this network, or builds on masks not held.
+        """
+        if message.number("dense"):
+            self.masks = {}
+        elif "mask" in message.arrays:
+            known = self.masks or None
+            if not message.number("whole") and known is None:
+                raise DamagedMessageError("a change of masks that are not held")
+            data = message.array("mask", np.uint8, (None,))
+            self.masks = self.codec.unpack_masks(data, None if message.number("whole") else known)
+        if self.masks is None:
+            raise DamagedMessageError("no masks are held")
+        self.values = message.array("values", np.float32, (self.codec.length(self.masks),))
+        return self.load()
+
+    def load(self) -> State:
+        """Load the state that it holds into the module.
+
+        Raises:
+            DamagedMessageError: It holds none.
+        """
+        if self.values is None or self.masks is None:
+            raise DamagedMessageError("no weights are held")
+        state = self.codec.unpack(self.values, self.masks)
+        self.module.load_state_dict(state)
+        return state
+
+
+def train_task(client: Client, message: Message) -> Message:
+    """Train from the sent weights; answer the trained ones and what the method asks for."""
+    client.receive(message)
+    masks = client.masks or {}
+    request = {
+        name.removeprefix("ask."): value
+        for name, value in message.fields.items()
+        if name.startswith("ask.")
+    }
+    extra: dict[str, Array] = {}
+
+    def before_last(x: torch.Tensor, y: torch.Tensor) -> None:
+        from fedtiny.pruning.load import load_method
+        from fedtiny.pruning.method import ClientStep
+
+        method = load_method(str(message.fields["method"]))
+        extra.update(method.on_client(ClientStep(client.module, masks, x, y), request))
+
+    number = message.number
+    recipe = Recipe(
+        int(number("epochs")),
+        int(number("batch")),
+        number("lr"),
+        number("momentum"),
+        number("weight_decay"),
+    )
+    rng = generator(int(number("seed")), "batches", int(number("round")), client.index)
+    loss = train(client.module, masks, client.data, recipe, rng, before_last if request else None)
+    client.values = None  # the trained weights leave the device; they are not the global state
+    fields: dict[str, Field] = {"samples": len(client.data), "loss": loss}
+    arrays: dict[str, Array] = {"values": client.codec.pack(client.module.state_dict(), masks)}
+    return Message("trained", fields, arrays | extra)
+
+
+def statistics_task(client: Client, message: Message) -> Message:
+    """Measure batch-normalization statistics of the sent weights; neither gradient nor update."""
+    client.receive(message)
+    parts = batches(client.data, int(message.number("batch")))
+    statistics = batch_norm.measure(client.module, (x for x, _ in parts))
+    return Message("statistics", arrays=statistics.arrays())
+
+
+def evaluate_task(client: Client, message: Message) -> Message:
+    """Score the held state with the sent statistics on held-out data."""
+    state = client.load()
+    statistics = batch_norm.Statistics.of(message, client.module)
+    state = statistics.put(state, client.module)
+    client.values = client.codec.pack(state, client.masks or {})
+    client.load()
+    result = score(client.module, client.held_out)
+    return Message(
+        "score",
+        {"loss": result.loss, "correct": result.correct, "samples": result.samples},
+    )
+
+
+def calibrate_task(client: Client, message: Message) -> Message:
+    """Least and greatest value of every activation of the held state over the training data."""
+    client.load()
+    module_name, _, function = client.observe.partition(":")
+    observe = getattr(importlib.import_module(module_name), function)
+    client.module.eval()
+    ranges = observe(client.module, (x for x, _ in batches(client.data)))
+    names = sorted(ranges)
+    bounds = np.array([ranges[name] for name in names], np.float32).reshape(len(names), 2)
+    return Message("ranges", {"names": names}, {"bounds": bounds})
+
+
+Task = Callable[[Client, Message], Message]
+
+TASKS: dict[str, Task] = {
+    "train": train_task,
+    "statistics": statistics_task,
+    "evaluate": evaluate_task,
+    "calibrate": calibrate_task,
+}
+
+
+def read_ranges(reply: Message) -> dict[str, tuple[float, float]]:
+    """The server's side of `calibrate_task`.
+
+    Raises:
+        DamagedMessageError: The ranges are not sound.
+    """
+    names = cast(list[str], reply.fields.get("names"))
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise DamagedMessageError("ranges message has no list of names")
+    bounds = reply.array("bounds", np.float32, (len(names), 2))
+    if (bounds[:, 0] > bounds[:, 1]).any() or len(set(names)) < len(names):
+        raise DamagedMessageError("a range is upside down, or named twice")
+    return {
+        name: (float(low), float(high)) for name, (low, high) in zip(names, bounds, strict=True)
+    }

@@ -1,0 +1,104 @@
+"""After the last round: final statistics, accuracy of every client, activation ranges."""
+
+from __future__ import annotations
+
+import statistics
+from typing import Any
+
+from fedtiny.data import Dataset
+from fedtiny.federated import batch_norm
+from fedtiny.federated.accounting import layer_macs, state_bytes
+from fedtiny.federated.client import read_ranges
+from fedtiny.federated.evaluation import score
+from fedtiny.federated.message import DamagedMessageError, Message
+from fedtiny.federated.server import Server
+from fedtiny.progress import Task
+from fedtiny.pruning.masks import density
+from fedtiny.sparse_model import Provenance, SparseModel
+
+
+def finish(server: Server, dataset: Dataset, record: dict[str, Any], task: Task) -> SparseModel:
+    """Take final batch-normalization statistics and activation ranges from all clients.
+
+    Args:
+        server: After its last round.
+        dataset: For its test set, shape and classes.
+        record: Of the run; ``"model"`` and ``"final"`` are filled in.
+        task: Where to report; two steps.
+
+    Raises:
+        RunnerError: No client answers.
+    """
+    config, everyone = server.config, range(server.config.clients)
+    down, up, events = server.fleet.bytes_down, server.fleet.bytes_up, len(server.events)
+    pooled = server.pooled_statistics(everyone, server.state, server.masks)
+    server.state = pooled.put(server.state, server.module)
+    accuracies = _accuracy_by_client(server, pooled)
+    task.advance()
+    ranges = federated_ranges(server)
+    task.advance()
+    server.module.load_state_dict(server.state)
+    test = score(server.module, dataset.test())
+    values = list(accuracies.values())
+    macs = layer_macs(server.module, dataset.input_shape)
+    parameters = sum(p.numel() for p in server.module.parameters())
+    inactive = sum(int((~mask).sum()) for mask in server.masks.values())
+    record["model"] |= {
+        "parameters": parameters,
+        "parameters_nonzero": parameters - inactive,
+        "density": density(server.masks),
+        "macs": sum(macs.values()),
+        "storage_bytes": state_bytes(server.state, server.masks),
+        "storage_bytes_bitmap": state_bytes(server.state, server.masks, "bitmap"),
+        "storage_bytes_dense": state_bytes(server.state, {}),
+    }
+    record["final"] = {
+        "accuracy": test.accuracy,
+        "loss": test.loss,
+        "clients": {
+            "accuracy": {str(client): value for client, value in accuracies.items()},
+            "mean": statistics.fmean(values),
+            "worst": min(values),
+            "spread": statistics.pstdev(values),
+        },
+        "bytes_down": server.fleet.bytes_down - down,
+        "bytes_up": server.fleet.bytes_up - up,
+        "events": server.events[events:],
+    }
+    return SparseModel(
+        architecture=config.model,
+        input_shape=dataset.input_shape,
+        classes=dataset.classes,
+        state=server.state,
+        masks=server.masks,
+        provenance=Provenance(
+            config.method, config.data, config.density, config.rounds, config.seed
+        ),
+        ranges=ranges,
+    )
+
+
+def federated_ranges(server: Server) -> dict[str, tuple[float, float]]:
+    """Activation ranges over all clients' data, of the state that they hold."""
+    message = Message("calibrate")
+    answers = server.ask(range(server.config.clients), lambda _: message, read_ranges)
+    found: dict[str, tuple[float, float]] = {}
+    for answer in answers:
+        for name, (low, high) in answer.value.items():
+            seen = found.get(name, (low, high))
+            found[name] = min(low, seen[0]), max(high, seen[1])
+    return found
+
+
+def _accuracy_by_client(server: Server, pooled: batch_norm.Statistics) -> dict[int, float]:
+    """On their held-out samples."""
+
+    def read(reply: Message) -> float:
+        samples, correct = reply.number("samples"), reply.number("correct")
+        if not 0 <= correct <= samples or samples < 1:
+            raise DamagedMessageError("a client's score is impossible")
+        return correct / samples
+
+    message = Message("evaluate", arrays=pooled.arrays())
+    answers = server.ask(range(server.config.clients), lambda _: message, read)
+    return {answer.client: answer.value for answer in answers}

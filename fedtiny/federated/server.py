@@ -1,0 +1,213 @@
+"""The server: the global state, what each client holds, and questions to the fleet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import nn
+
+from fedtiny.data import Dataset
+from fedtiny.errors import RunnerError
+from fedtiny.federated import batch_norm, local_training
+from fedtiny.federated.codec import StateCodec
+from fedtiny.federated.config import TrainConfig
+from fedtiny.federated.fleet import Fleet
+from fedtiny.federated.message import Array, DamagedMessageError, Field, Message
+from fedtiny.federated.seeds import generator
+from fedtiny.models import prunable_blocks
+from fedtiny.pruning.masks import Masks, State, masked
+
+T = TypeVar("T")
+
+Misfit = Callable[[Masks, State], str | None]
+"""Why a model of these masks and weights does not fit the devices; None when it does."""
+
+
+@dataclass(frozen=True)
+class Answer(Generic[T]):
+    """What a client answered, read and found sound."""
+
+    client: int
+    value: T
+
+
+class Server:
+    """What server-side code works with.
+
+    Attributes:
+        config: The run's options.
+        module: The network, to compute with; its weights mean nothing between calls.
+        codec: Packs its states.
+        blocks: Its prunable parameters, in the order of progressive pruning.
+        public: The server's own data.
+        fleet: The clients.
+        state: The global state.
+        masks: The global masks; empty when dense.
+        holds: By client, the masks it is known to hold.
+        round: The current one, from 1; 0 before the first.
+        events: What went wrong or changed, in order.
+        candidates: Of adaptive batch-normalization selection: loss and densities of each.
+        chosen: Index of the chosen candidate; None where there was no choice.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        module: nn.Module,
+        public: Dataset,
+        fleet: Fleet,
+        misfit: Misfit | None = None,
+    ) -> None:
+        self.config, self.module, self.public, self.fleet = config, module, public, fleet
+        self.codec = StateCodec(module)
+        self.blocks = prunable_blocks(module)
+        self.state: State = snapshot(module)
+        self.masks: Masks = {}
+        self.holds: dict[int, Masks] = {}
+        self.round = 0
+        self.events: list[dict[str, Any]] = []
+        self.candidates: list[dict[str, Any]] = []
+        self.chosen: int | None = None
+        self._misfit = misfit
+
+    def pretrain(self) -> None:
+        """Train the dense state on the public data."""
+        config = self.config
+        if not config.pretrain_epochs:
+            return
+        recipe = local_training.Recipe(
+            config.pretrain_epochs, config.batch, config.lr, config.momentum, config.weight_decay
+        )
+        self.module.load_state_dict(self.state)
+        rng = generator(config.seed, "pretrain")
+        local_training.train(self.module, {}, self.public, recipe, rng)
+        self.state = snapshot(self.module)
+
+    def misfit(self, masks: Masks) -> str | None:
+        """Why the current state under these masks does not fit the devices; None when it does."""
+        return self._misfit(masks, masked(self.state, masks)) if self._misfit else None
+
+    def cohort(self, round_: int) -> list[int]:
+        """The clients of a round, ascending."""
+        rng = generator(self.config.seed, "cohort", round_)
+        drawn = rng.choice(self.config.clients, self.config.cohort_size, replace=False)
+        return sorted(int(client) for client in drawn)
+
+    def event(self, what: str, **details: Any) -> None:
+        """Record something that a reader of the run should know."""
+        self.events.append({"round": self.round, "what": what, **details})
+
+    def ask(
+        self,
+        clients: Sequence[int],
+        task: Callable[[int], Message],
+        read: Callable[[Message], T],
+    ) -> list[Answer[T]]:
+        """Ask clients, leaving out those whose answers fail or are not sound.
+
+        Args:
+            clients: Who.
+            task: The message for each.
+            read: Checks and reads a reply; raises DamagedMessageError when it is not sound.
+
+        Returns:
+            The sound answers, in the clients' order.
+
+        Raises:
+            RunnerError: No client answered soundly.
+        """
+        answers, kind = [], ""
+        for reply in self.fleet.ask(clients, task):
+            why = reply.why
+            if reply.message is not None:
+                try:
+                    answers.append(Answer(reply.client, read(reply.message)))
+                    continue
+                except DamagedMessageError as error:
+                    why = str(error)
+            kind = kind or task(reply.client).kind
+            self.holds.pop(reply.client, None)
+            self.event("client dropped", client=reply.client, task=kind, why=why)
+        if not answers:
+            why = self.events[-1]["why"]
+            raise RunnerError(f"round {self.round}: no client answered ({kind}): {why}.")
+        return answers
+
+    def ask_with_weights(
+        self,
+        clients: Sequence[int],
+        message: Message,
+        state: State,
+        masks: Masks,
+        read: Callable[[Message], T],
+    ) -> list[Answer[T]]:
+        """The same, with a state: active weights travel, and positions that a client lacks.
+
+        Args:
+            clients: Who.
+            message: What to ask, without the state.
+            state: The values to send.
+            masks: Under which.
+            read: See `ask`.
+        """
+        values = self.codec.pack(state, masks)
+
+        def task(client: int) -> Message:
+            fields: dict[str, Field] = {**message.fields, "dense": int(not masks)}
+            arrays: dict[str, Array] = {**message.arrays, "values": values}
+            known = self.holds.get(client) or None
+            if masks and known is not masks:
+                fields["whole"] = int(known is None)
+                arrays["mask"] = self.codec.pack_masks(masks, known)
+            return Message(message.kind, fields, arrays)
+
+        answers = self.ask(clients, task, read)
+        self.holds.update({answer.client: masks for answer in answers})
+        return answers
+
+    def pooled_statistics(
+        self, clients: Sequence[int], state: State, masks: Masks
+    ) -> batch_norm.Statistics:
+        """Batch-normalization statistics of a state over the clients' data together."""
+
+        def read(reply: Message) -> batch_norm.Statistics:
+            return batch_norm.Statistics.of(reply, self.module)
+
+        message = Message("statistics", {"batch": self.config.batch})
+        answers = self.ask_with_weights(clients, message, state, masks, read)
+        return batch_norm.pool(self.module, [answer.value for answer in answers])
+
+    def average(self, states: Sequence[State], samples: Sequence[int]) -> State:
+        """Average by samples; batch-normalization statistics are pooled.
+
+        Args:
+            states: One a client, at least one.
+            samples: What each was trained on.
+        """
+        total = sum(samples)
+        result = dict(states[0])
+        for name in self.codec.shapes:
+            terms = (s[name].double() * (n / total) for s, n in zip(states, samples, strict=True))
+            result[name] = torch.stack(list(terms)).sum(0).float()
+        parts = [
+            batch_norm.Statistics.of_state(state, self.module, n)
+            for state, n in zip(states, samples, strict=True)
+        ]
+        return batch_norm.pool(self.module, parts).put(result, self.module)
+
+
+def snapshot(module: nn.Module) -> State:
+    """A module's state, copied, contiguous."""
+    return {
+        name: value.detach().clone(memory_format=torch.contiguous_format)
+        for name, value in module.state_dict().items()
+    }
+
+
+def share_of(samples: Mapping[int, int]) -> dict[int, float]:
+    """Each client's share of all samples."""
+    total = sum(samples.values())
+    return {client: n / total for client, n in samples.items()}

@@ -1,0 +1,283 @@
+"""A training run: `train(config, out)` writes the folder of the run and returns the model."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fedtiny.data import Dataset, Split, load_dataset, split
+from fedtiny.errors import UsageError
+from fedtiny.federated import checkpoint
+from fedtiny.federated.accounting import forward_flops, layer_macs, state_bytes
+from fedtiny.federated.client import OBSERVE
+from fedtiny.federated.codec import StateCodec
+from fedtiny.federated.config import TrainConfig
+from fedtiny.federated.evaluation import score
+from fedtiny.federated.fleet import Fleet
+from fedtiny.federated.host import client_message, setup_message
+from fedtiny.federated.local import LocalFleet, one_thread
+from fedtiny.federated.local_training import last_batch_size
+from fedtiny.federated.message import DamagedMessageError, Field, Message
+from fedtiny.federated.results import finish
+from fedtiny.federated.run_folder import SCHEMA_VERSION, RunFolder, write_json
+from fedtiny.federated.server import Misfit, Server
+from fedtiny.federated.timing import Clock
+from fedtiny.federated.versions import versions
+from fedtiny.models import create
+from fedtiny.progress import SILENT, Progress, Task
+from fedtiny.pruning.load import load_method
+from fedtiny.pruning.masks import Masks, State, density, density_by_layer, masked
+from fedtiny.pruning.method import Extra, Method
+from fedtiny.sparse_model import SparseModel
+
+
+def train(
+    config: TrainConfig,
+    out: Path,
+    progress: Progress = SILENT,
+    resume: bool = False,
+    *,
+    misfit: Misfit | None = None,
+    observe: str = OBSERVE,
+) -> SparseModel:
+    """Train one sparse model on many clients' data, in local worker processes.
+
+    Args:
+        config: The options.
+        out: Folder of the run: model.safetensors, run.json, timing.json and checkpoints/. An
+            earlier run there is replaced.
+        progress: Where to report.
+        resume: Go on from the last checkpoint in `out`; the result is that of a run that was
+            never stopped.
+        misfit: Says why a candidate does not fit the devices; needed when `config.devices` is
+            not empty.
+        observe: ``"module:function"`` that takes activation ranges on a client.
+
+    Raises:
+        UsageError: Wrong options, data, model or folder, or nothing to resume.
+        DoesNotFitError: No candidate fits the devices.
+        RunnerError: No client answers.
+    """
+    if config.devices and misfit is None:
+        raise UsageError("--device needs a check of candidates against it; none was given.")
+    folder = RunFolder(out)
+    folder.check()
+    dataset = load_dataset(config.data)
+    parts = split(dataset, config.clients, config.alpha, config.seed)
+    module = create(config.model, dataset.input_shape, len(dataset.classes), config.seed)
+    codec = StateCodec(module)
+    data_sha256 = _data_sha256(dataset)
+    run = checkpoint.fingerprint(config, data_sha256)
+    start = checkpoint.load(folder.checkpoint, codec, run) if resume else None
+    if not resume:
+        folder.clear()
+
+    with one_thread():
+        clock = Clock()
+        fleet = _start_fleet(config, dataset, parts, codec, start, observe)
+        try:
+            server = Server(config, module, dataset.subset(parts.public), fleet, misfit)
+            record = _new_record(config, dataset, data_sha256, parts)
+            training = _Training(server, folder, run, parts, dataset.test(), record, clock)
+            training.run(start, progress)
+            with progress.task("calibrating", 2) as task:
+                model = finish(server, dataset, record, task)
+        finally:
+            fleet.close()
+        model.save(folder.model)
+        record["model"]["sha256"] = hashlib.sha256(folder.model.read_bytes()).hexdigest()
+        write_json(folder.timing, clock.report())
+        write_json(folder.record, record)
+    return model
+
+
+@dataclass
+class _Training:
+    """The rounds of a run."""
+
+    server: Server
+    folder: RunFolder
+    fingerprint: str
+    parts: Split
+    test: Dataset
+    record: dict[str, Any]
+    clock: Clock
+
+    def run(self, start: checkpoint.Checkpoint | None, progress: Progress) -> None:
+        server, config = self.server, self.server.config
+        method = load_method(config.method)(server)
+        self.macs = layer_macs(server.module, self.test.input_shape)
+        if start is None:
+            with progress.task("pretraining and choosing a candidate"):
+                server.masks = method.init()
+                server.state = masked(server.state, server.masks)
+            self._record_initialization()
+            self._save(method)
+        else:
+            self._restore(start, method)
+        with progress.task("training", config.rounds) as task:
+            task.advance(server.round)
+            for round_ in range(server.round + 1, config.rounds + 1):
+                with self.clock.measure(round_):
+                    server.round = round_
+                    self._round(method, task)
+                    self._save(method)
+
+    def _round(self, method: Method, task: Task) -> None:
+        """Train on the cohort, average, update the masks, record."""
+        server, config = self.server, self.server.config
+        request = method.client_extra(server.round)
+        fields: dict[str, Field] = {
+            "round": server.round,
+            "seed": config.seed,
+            "method": config.method,
+            "epochs": config.local_epochs,
+            "batch": config.batch,
+            "lr": config.learning_rate(server.round),
+            "momentum": config.momentum,
+            "weight_decay": config.weight_decay,
+        }
+        message = Message("train", fields | {f"ask.{n}": value for n, value in request.items()})
+        masks, down, up = server.masks, server.fleet.bytes_down, server.fleet.bytes_up
+
+        def read(reply: Message) -> tuple[State, int, float, Any]:
+            samples = int(reply.number("samples"))
+            if samples < 1:
+                raise DamagedMessageError("a client trained on no samples")
+            values = reply.array("values", "f4", (server.codec.length(masks),))
+            extra = method.read_extra(reply) if request else None
+            return server.codec.unpack(values, masks), samples, reply.number("loss"), extra
+
+        cohort = server.cohort(server.round)
+        answers = server.ask_with_weights(cohort, message, server.state, masks, read)
+        states, samples, losses, extras = zip(*(a.value for a in answers), strict=True)
+        total = sum(samples)
+        weights = server.average(states, samples)
+        shares = [
+            Extra(answer.client, n / total, extra)
+            for answer, n, extra in zip(answers, samples, extras, strict=True)
+        ]
+        server.masks = _kept_if_equal(masks, method.server_update(weights, shares))
+        server.state = masked(weights, server.masks)
+
+        server.module.load_state_dict(server.state)
+        result = score(server.module, self.test)
+        flops = [
+            self._training_flops(method, answer.client, masks, bool(request)) for answer in answers
+        ]
+        row = {
+            "round": server.round,
+            "clients": [answer.client for answer in answers],
+            "accuracy": result.accuracy,
+            "loss": result.loss,
+            "training_loss": sum(x * n for x, n in zip(losses, samples, strict=True)) / total,
+            "density": density(server.masks),
+            "density_by_layer": density_by_layer(server.masks),
+            "mask_changes": _changes(masks, server.masks),
+            "bytes_down": server.fleet.bytes_down - down,
+            "bytes_up": server.fleet.bytes_up - up,
+            "training_flops": sum(flops),
+            "training_flops_of_a_client": max(flops),
+            "training_memory_bytes": 3 * state_bytes(server.state, server.masks, "bitmap"),
+            "events": [e for e in server.events if e["round"] == server.round],
+        }
+        self.record["history"].append(row)
+        task.advance(
+            note=f"accuracy {result.accuracy:.3f}, density {row['density']:.3f}, "
+            f"{row['bytes_down'] / 1e6:.2f} MB down, {row['bytes_up'] / 1e6:.2f} MB up"
+        )
+
+    def _training_flops(self, method: Method, client: int, masks: Masks, asked: bool) -> float:
+        config = self.server.config
+        samples = len(self.parts.clients[client].train)
+        dense, sparse = forward_flops(self.macs, {}), forward_flops(self.macs, masks)
+        last = last_batch_size(samples, config.batch)
+        return method.training_flops(dense, sparse, samples * config.local_epochs, last, asked)
+
+    def _record_initialization(self) -> None:
+        server = self.server
+        self.record["initialization"] = {
+            "bytes_down": server.fleet.bytes_down,
+            "bytes_up": server.fleet.bytes_up,
+            "candidates": server.candidates,
+            "chosen": server.chosen,
+            "density": density(server.masks),
+            "density_by_layer": density_by_layer(server.masks),
+            "events": list(server.events),
+        }
+
+    def _save(self, method: Method) -> None:
+        server = self.server
+        state = checkpoint.Checkpoint(
+            server.round, server.state, server.masks, method.tensors, server.holds, self.record
+        )
+        checkpoint.save(self.folder.checkpoint, state, server.codec, self.fingerprint)
+
+    def _restore(self, start: checkpoint.Checkpoint, method: Method) -> None:
+        server = self.server
+        server.round, server.state, server.masks = start.round, start.state, start.masks
+        server.holds = dict(start.holds)
+        method.tensors = dict(start.method)
+        self.record.update(start.record)
+
+
+def _start_fleet(
+    config: TrainConfig,
+    dataset: Dataset,
+    parts: Split,
+    codec: StateCodec,
+    start: checkpoint.Checkpoint | None,
+    observe: str,
+) -> Fleet:
+    holds = start.holds if start else {}
+    messages = {
+        index: client_message(
+            dataset.subset(client.train), dataset.subset(client.selection), codec, holds.get(index)
+        )
+        for index, client in enumerate(parts.clients)
+    }
+    setup = setup_message(config.model, dataset.input_shape, dataset.classes, observe)
+    return LocalFleet(setup, messages, config.worker_count)
+
+
+def _new_record(
+    config: TrainConfig, dataset: Dataset, data_sha256: str, parts: Split
+) -> dict[str, Any]:
+    options = asdict(config)
+    del options["workers"]  # results do not depend on it
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "versions": versions(),
+        "config": options,
+        "data": {
+            "name": dataset.name,
+            "sha256": data_sha256,
+            "classes": list(dataset.classes),
+            "public": len(parts.public),
+            "test": len(parts.test),
+            "clients": [
+                {"train": len(c.train), "selection": len(c.selection)} for c in parts.clients
+            ],
+        },
+        "model": {"name": config.model, "input_shape": list(dataset.input_shape)},
+        "initialization": {},
+        "history": [],
+    }
+
+
+def _data_sha256(dataset: Dataset) -> str:
+    digest = hashlib.sha256(f"{dataset.images.shape}{dataset.images.dtype}".encode())
+    digest.update(dataset.images.tobytes())
+    digest.update(dataset.labels.tobytes())
+    return digest.hexdigest()
+
+
+def _kept_if_equal(old: Masks, new: Masks) -> Masks:
+    """The old object when nothing changed: then no positions travel."""
+    return old if old.keys() == new.keys() and not _changes(old, new) else new
+
+
+def _changes(old: Masks, new: Masks) -> int:
+    return sum(int((old[name] ^ mask).sum()) for name, mask in new.items())

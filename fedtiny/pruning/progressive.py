@@ -1,0 +1,63 @@
+"""Progressive pruning: whose mask changes when, by how much, and how.
+
+Source: FedTiny, arXiv 2212.01977; block order and cosine schedule as in its authors' follow-up
+papers.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from fedtiny.pruning.masks import largest
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When masks change.
+
+    Attributes:
+        interval: Rounds between changes (the paper's ΔR).
+        end: Round at which they have faded to none (R_stop).
+        blocks: How many blocks take turns.
+    """
+
+    interval: int
+    end: int
+    blocks: int
+
+    def block(self, round_: int) -> int | None:
+        """The block whose mask changes after this round, counted from 1; None for none."""
+        if round_ % self.interval or round_ >= self.end:
+            return None
+        return (round_ // self.interval - 1) % self.blocks
+
+    def count(self, round_: int, mask: torch.Tensor) -> int:
+        """How many weights of a layer are exchanged: a_l, never more than are inactive."""
+        active = int(mask.sum())
+        share = 0.15 * (1 + math.cos(math.pi * round_ / self.end))
+        return min(math.floor(share * active), mask.numel() - active)
+
+
+def grow_and_prune(
+    weight: torch.Tensor, mask: torch.Tensor, gradient: torch.Tensor, count: int
+) -> torch.Tensor:
+    """Exchange `count` weights of a layer; its density stays exactly what it is.
+
+    The inactive weights of largest gradient are grown; the active ones of smallest magnitude are
+    pruned, among those that were active before growing (a grown weight starts at zero).
+
+    Args:
+        weight: The averaged weights.
+        mask: True is active.
+        gradient: Averaged over clients; zero where no client sent one.
+        count: At most the number of active and of inactive weights.
+
+    Returns:
+        The new mask.
+    """
+    grown = largest(gradient.abs().masked_fill(mask, -1.0), count)
+    pruned = largest((-weight.abs()).masked_fill(~mask, -torch.inf), count)
+    return (mask & ~pruned) | grown
