@@ -283,7 +283,9 @@ def _runtime_sources(plan: ExecutionPlan) -> dict[str, Path]:
     """Files of the runtime that the model needs, by their place in the exported folder, sorted."""
     root = Path(str(resources.files("fedtiny.runtime")))
     found = {f"fedtiny/{name}": root / "include" / "fedtiny" / name for name in _HEADERS}
-    waiting = [_EXECUTOR, *(layer.kernel.source for layer in plan.layers)]
+    waiting = [_EXECUTOR]
+    for layer in plan.layers:
+        waiting += [layer.kernel.source, *layer.kernel.helpers]
     while waiting:
         name = waiting.pop()
         if name in found:

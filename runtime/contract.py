@@ -132,6 +132,7 @@ class Kernel:
         params: Name of its parameter struct in the table.
         packing: Module of `fedtiny.runtime.packing`.
         reference: Whether this is the plain C reference of its op.
+        helpers: C or assembly files below `runtime/` that it calls and may share with others.
         cost: By target class, coefficients by feature; instructions = their dot product.
     """
 
@@ -146,6 +147,7 @@ class Kernel:
     params: str
     packing: str
     reference: bool = False
+    helpers: tuple[str, ...] = ()
     cost: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property

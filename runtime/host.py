@@ -116,8 +116,8 @@ def run_kernel(
             for r in _touched(access, step)
         ]
         blocks = {r: _guarded(target.shape[1]) for r in _touched(contract.output, step)}
-        if overlap:
-            index = next(i for i, address in enumerate(reads) if address is not None)
+        index = next((i for i, address in enumerate(reads) if address is not None), None)
+        if overlap and index is not None:  # a step may read nothing but padding
             first = sources[0][_touched(contract.inputs[0], step)[index]]
             block = _guarded(max(target.shape[1], first.nbytes))
             block[GUARD_BYTES : GUARD_BYTES + first.nbytes] = first

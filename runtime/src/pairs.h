@@ -40,9 +40,9 @@
 
 /* One tile of all output channels. src/pairs_dsp.S knows the order of the fields.
  *
- * The stream is unaligned. A record: int32 start_low, int32 start_high (of the accumulators), uint16
- * passes, uint16 entry, the weights, then int32 factor, int32 divisor; in the plain form int32
- * multiplier, int16 shift, int16 1 if the channel goes on in the next record, int32 bias. */
+ * The stream is unaligned. A record: int32 start_low, int32 start_high (of the accumulators),
+ * uint16 passes, uint16 entry, the weights, then int32 factor, int32 divisor; in the plain form
+ * int32 multiplier, int16 shift, int16 1 if the channel goes on in the next record, int32 bias. */
 typedef struct {
     int32_t zero_point;
     void *out;        /* int8: the first pixel's first channel; plain form: int32 [record][8] */

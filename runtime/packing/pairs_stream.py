@@ -1,0 +1,204 @@
+"""The stream of the two-pixel kernels: records of start value, weights and scaling (src/pairs.h).
+
+The bound that makes a record exact is that of the finished sum, whatever the activations: what the
+low lane holds on the way wraps around harmlessly.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.quantization import multiply_by_quantized_multiplier
+from fedtiny.runtime.packing.pairs_layout import TILE
+
+RELU, SIGNED, PLAIN = 0, 1, 2
+NARROW, WIDE, EMPTY, END = 0, 8, 16, 17
+
+LANE = 1 << 23
+"""Sums of the low lane are in [-LANE, LANE)."""
+
+SUMS_BYTES = 2 * TILE * 4
+"""What a record of the plain form stores for a tile."""
+
+_PASS = 8
+_HEADER = struct.Struct("<qHH")
+_SCALING = struct.Struct("<ii")
+_SUM = struct.Struct("<ihhi")
+_NARROW_ENTRY = struct.Struct("<Bb")
+_WIDE_ENTRY = struct.Struct("<Hb")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The nonzero weights of one output channel.
+
+    Attributes:
+        positions: Where in the window, in words, ascending.
+        weights: As many.
+    """
+
+    positions: NDArray[np.int64]
+    weights: NDArray[np.int64]
+
+    @property
+    def wide(self) -> bool:
+        """Whether 16-bit distances take fewer bytes than 8-bit ones that continue."""
+        return 2 * self._count(0xFF) > 3 * self._count(0xFFFF)
+
+    @property
+    def entries(self) -> int:
+        """Entries in the stream."""
+        return self._count(0xFFFF if self.wide else 0xFF)
+
+    def bounds(self, zero_point: int) -> tuple[int, int]:
+        """The least and the greatest sum of weight * (activation - zero_point)."""
+        positive = int(self.weights[self.weights > 0].sum())
+        negative = int(self.weights[self.weights < 0].sum())
+        low, high = -128 - zero_point, 127 - zero_point
+        return positive * low + negative * high, positive * high + negative * low
+
+    def start(self, bias: int, zero_point: int) -> int:
+        """Both lanes' start: bias, minus what zero point and the low lane's +128 add."""
+        total = int(self.weights.sum())
+        return bias - (zero_point + 128) * total + ((bias - zero_point * total) << 24)
+
+    def encode(self) -> tuple[int, int, bytes]:
+        """Passes, kind of entries and the entries."""
+        wide = self.wide
+        longest, entry = (0xFFFF, _WIDE_ENTRY) if wide else (0xFF, _NARROW_ENTRY)
+        found = []
+        for distance, weight in zip(self._distances().tolist(), self.weights, strict=True):
+            while distance > longest:  # a weight of 0 only moves on
+                found.append(entry.pack(longest, 0))
+                distance -= longest
+            found.append(entry.pack(distance, weight))
+        passes = -(-len(found) // _PASS)
+        skipped = passes * _PASS - len(found)
+        kind = EMPTY if not found else skipped + (WIDE if wide else NARROW)
+        return passes, kind, b"".join(found)
+
+    def _distances(self) -> NDArray[np.int64]:
+        return np.diff(self.positions, prepend=0)
+
+    def _count(self, longest: int) -> int:
+        more = np.maximum(self._distances() - 1, 0) // longest
+        return len(self.weights) + int(more.sum())
+
+
+_NOTHING = Channel(np.zeros(0, np.int64), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What one output channel's sums become.
+
+    Attributes:
+        bias: Added to the sum.
+        zero_point: Of the input.
+        multiplier: Of the output's scale.
+        shift: Of the output's scale, positive to the left.
+    """
+
+    bias: int
+    zero_point: int
+    multiplier: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record of the stream.
+
+    Attributes:
+        channel: Weights; all of an output channel's, or some in the plain form.
+        start: Of the accumulators.
+        scaling: The bytes after the weights.
+    """
+
+    channel: Channel
+    start: int
+    scaling: bytes
+
+    def encode(self) -> bytes:
+        """The record's bytes."""
+        passes, kind, entries = self.channel.encode()
+        return _HEADER.pack(self.start, passes, kind) + entries + self.scaling
+
+
+def short_record(channel: Channel, scale: Scale) -> Record | None:
+    """A record that is scaled in the tile, or None where that would not be exact."""
+    if not len(channel.weights):
+        return _constant_record(scale)
+    low, high = channel.bounds(scale.zero_point)
+    inside = scale.bias + low >= -LANE and scale.bias + high < LANE
+    if not inside or (scale.shift > -2 and scale.multiplier != 0):
+        return None
+    factor, divisor = 2 * scale.multiplier - (1 << 32), 1 << (32 + scale.shift)
+    if scale.multiplier == 0:
+        factor = divisor = 0
+    start = channel.start(scale.bias, scale.zero_point)
+    return Record(channel, start, _SCALING.pack(factor, divisor))
+
+
+def _constant_record(scale: Scale) -> Record:
+    """No weights: a sum that the factor 1/2 and the divisor 16 make what the bias alone gives."""
+    bias = np.array([scale.bias])
+    scaled = multiply_by_quantized_multiplier(bias, scale.multiplier, scale.shift)
+    output = int(np.clip(scaled, -512, 512)[0])  # beyond every clamp, whatever the zero point
+    start = _NOTHING.start(32 * output, 0)
+    return Record(_NOTHING, start, _SCALING.pack(-(1 << 31), 1 << 28))
+
+
+def plain_records(channel: Channel, scale: Scale) -> list[Record]:
+    """Records whose sums each fit the low lane, centred in it; C adds them and the bias's rest."""
+    parts, first, size = [], 0, 0
+    for index, weight in enumerate(channel.weights.tolist()):
+        if (size + abs(weight)) * 255 >= 2 * LANE:
+            parts.append(Channel(channel.positions[first:index], channel.weights[first:index]))
+            first, size = index, 0
+        size += abs(weight)
+    parts.append(Channel(channel.positions[first:], channel.weights[first:]))
+    records, bias = [], scale.bias
+    for index, part in enumerate(parts):
+        centre = -(sum(part.bounds(scale.zero_point)) // 2)
+        bias -= centre
+        more = index + 1 < len(parts)
+        rest = 0 if more else (bias + 2**31) % 2**32 - 2**31
+        start = part.start(centre, scale.zero_point)
+        records.append(Record(part, start, _SUM.pack(scale.multiplier, scale.shift, more, rest)))
+    return records
+
+
+def encode(records: list[Record]) -> bytes:
+    """The whole stream."""
+    return b"".join(record.encode() for record in records) + _HEADER.pack(0, 0, END)
+
+
+def decode(stream: bytes, form: int) -> list[Channel]:
+    """The channels of a stream, split ones whole again."""
+    channels: list[Channel] = []
+    found: list[tuple[int, int]] = []
+    at = 0
+    while True:
+        _, passes, kind = _HEADER.unpack_from(stream, at)
+        if kind == END:
+            return channels
+        at += _HEADER.size
+        count = 0 if kind == EMPTY else passes * _PASS - kind % _PASS
+        entry = _WIDE_ENTRY if kind >= WIDE else _NARROW_ENTRY
+        position = 0
+        for distance, weight in entry.iter_unpack(stream[at : at + count * entry.size]):
+            position += distance
+            if weight:
+                found.append((position, weight))
+        at += count * entry.size
+        more = form == PLAIN and bool(_SUM.unpack_from(stream, at)[2])
+        at += (_SUM if form == PLAIN else _SCALING).size
+        if not more:
+            array = np.array(found, np.int64).reshape(-1, 2)
+            channels.append(Channel(array[:, 0], array[:, 1]))
+            found = []

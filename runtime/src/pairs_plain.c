@@ -1,0 +1,92 @@
+/* The two loops of the two-pixel scheme (see pairs.h) in plain C, for cores without src/pairs_dsp.S
+ * and as its definition. */
+#include "pairs.h"
+
+#include <string.h>
+
+#if !FEDTINY_PAIRS_DSP
+
+/* (addend * 2^32 + a * b) / 2^32, halves upwards: the SMMLAR instruction. */
+static int32_t multiply_add_high(int32_t a, int32_t b, int32_t addend) {
+    return (int32_t)(addend + (((int64_t)a * b + (1ll << 31)) >> 32));
+}
+
+static int8_t scale(int32_t sum, int32_t factor, int32_t divisor, int32_t zero_point, int form) {
+    int32_t value = multiply_add_high(sum, factor, sum);
+    if (form == FEDTINY_PAIRS_SIGNED) {
+        value += value >> 31;
+    }
+    value = multiply_add_high(value, divisor, zero_point);
+    return (int8_t)fedtiny_clamp_s32(value, INT8_MIN, INT8_MAX);
+}
+
+static int32_t low_lane(int64_t sum) {
+    return (int32_t)((uint32_t)sum << 8) >> 8;
+}
+
+static int32_t high_lane(int64_t sum) {
+    return (int32_t)((sum - low_lane(sum)) >> 24);
+}
+
+void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
+    const uint8_t *stream = call->stream;
+    int8_t *out = call->out;
+    int32_t *sums = call->out;
+    for (;;) {
+        int64_t start, sum[FEDTINY_PAIRS_TILE];
+        uint16_t list[2]; /* passes, entry */
+        memcpy(&start, stream, sizeof start);
+        memcpy(list, stream + 8, sizeof list);
+        stream += 12;
+        if (list[1] == FEDTINY_PAIRS_END) {
+            return;
+        }
+        const int wide = list[1] >= FEDTINY_PAIRS_WIDE;
+        int32_t entries = list[1] == FEDTINY_PAIRS_EMPTY ? 0 : list[0] * 8 - list[1] % 8;
+        for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
+            sum[i] = start;
+        }
+        for (const int32_t *word = call->window; entries > 0; entries--) {
+            word += stream[0] + (wide ? stream[1] << 8 : 0);
+            const int64_t weight = (int8_t)stream[wide ? 2 : 1];
+            stream += wide ? 3 : 2;
+            for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
+                sum[i] += weight * word[i];
+            }
+        }
+        if (call->form == FEDTINY_PAIRS_PLAIN) {
+            for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
+                *sums++ = low_lane(sum[i]);
+                *sums++ = high_lane(sum[i]);
+            }
+            stream += 12;
+            continue;
+        }
+        int32_t scaling[2]; /* factor, divisor */
+        memcpy(scaling, stream, sizeof scaling);
+        stream += sizeof scaling;
+        for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
+            int8_t *pixel = out + i * call->stride;
+            pixel[0] =
+                scale(low_lane(sum[i]), scaling[0], scaling[1], call->zero_point, call->form);
+            pixel[call->distance + 1] =
+                scale(high_lane(sum[i]), scaling[0], scaling[1], call->zero_point, call->form);
+        }
+        out++;
+    }
+}
+
+void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call) {
+    const int8_t *a = call->a, *b = call->b;
+    for (int32_t column = 0; column < call->columns; column++) {
+        int32_t *to = call->to + column;
+        for (int32_t channel = 0; channel < call->channels; channel++) {
+            *to = (int32_t)((uint32_t)(*a++ + 128) | (uint32_t)(uint8_t)*b++ << 24);
+            to += call->plane / (int32_t)sizeof *to;
+        }
+        a += call->skip_a;
+        b += call->skip_b;
+    }
+}
+
+#endif
