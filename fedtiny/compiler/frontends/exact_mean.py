@@ -1,9 +1,10 @@
-"""int8 means over a window as ops of the graph, only where every possible sum gives the same value.
+"""int8 means over a window as a depthwise convolution, only where every sum gives the same value.
 
-TensorFlow Lite's MEAN and its AVERAGE_POOL_2D round differently, and only MEAN rescales. Two
-replacements exist: `AveragePool2d`, and a depthwise convolution whose weights are all 1 and whose
-weight scale is `1 / n`, which subtracts the zero point and rescales as MEAN does. There are only
-`255 n + 1` different sums of n int8 values, so that equality is decided by trying all of them.
+TensorFlow Lite's MEAN rounds unlike its AVERAGE_POOL_2D (already for 2x2 windows), and rescales. A
+depthwise convolution whose weights are all 1 and whose weight scale is `1 / n` subtracts the zero
+point and rescales much as MEAN does. There are only `255 n + 1` different sums of n int8 values, so
+that equality is decided by trying all of them: it holds for all windows of 2^k elements and for
+some others, not for 7x7.
 """
 
 from __future__ import annotations
@@ -40,12 +41,6 @@ def mean_of_sums(
     return np.clip(scaled + int(target.zero_point), q.INT8_MIN, q.INT8_MAX)
 
 
-def pool_of_sums(sums: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """TensorFlow Lite's int8 AVERAGE_POOL_2D of `count` values, from their sums."""
-    means: NDArray[np.int64] = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
-    return means
-
-
 def depthwise_of_sums(
     sums: NDArray[np.int64], count: int, source: Quantization, target: Quantization
 ) -> NDArray[np.int64]:
@@ -55,14 +50,6 @@ def depthwise_of_sums(
     centred = sums - count * int(source.zero_point)
     scaled = q.multiply_by_quantized_multiplier(centred, multiplier, shift)
     return np.clip(scaled + int(target.zero_point), q.INT8_MIN, q.INT8_MAX)
-
-
-def pool_is_mean(count: int, source: Quantization, target: Quantization) -> bool:
-    """Whether AVERAGE_POOL_2D equals MEAN for every int8 input."""
-    if source.scale != target.scale or source.zero_point != target.zero_point:
-        return False
-    sums = _every_sum(count)
-    return bool(np.all(pool_of_sums(sums, count) == mean_of_sums(sums, count, source, target)))
 
 
 def depthwise_is_mean(count: int, source: Quantization, target: Quantization) -> bool:

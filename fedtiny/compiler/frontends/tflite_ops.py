@@ -45,8 +45,10 @@ def _activation(importer: Importer, op: OperatorRecord, options: Table, field: i
     return _ACTIVATIONS[code]
 
 
-def _pair(importer: Importer, op: OperatorRecord, options: Table, high: int, wide: int) -> Pair:
-    pair = int(options.number(high, "i", 1)), int(options.number(wide, "i", 1))
+def _pair(
+    importer: Importer, op: OperatorRecord, options: Table, high: int, wide: int, default: int = 0
+) -> Pair:
+    pair = int(options.number(high, "i", default)), int(options.number(wide, "i", default))
     if not all(1 <= v <= 1 << 16 for v in pair):
         raise importer.damaged(op, f"a stride, dilation or window of {list(pair)}")
     return pair
@@ -156,7 +158,7 @@ def conv_2d(importer: Importer, op: OperatorRecord) -> None:
     weights = _weights(importer, op, source, 4, 0)
     out, kh, kw, depth = weights.data.shape
     stride = _pair(importer, op, options, 2, 1)
-    dilation = _pair(importer, op, options, 5, 4)
+    dilation = _pair(importer, op, options, 5, 4, default=1)
     window = ((kh, kw), stride, dilation)
     padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
     groups = source.shape[3] // depth
@@ -179,7 +181,7 @@ def depthwise_conv_2d(importer: Importer, op: OperatorRecord) -> None:
     weights = _weights(importer, op, source, 4, 3)
     one, kh, kw, out = weights.data.shape
     stride = _pair(importer, op, options, 2, 1)
-    dilation = _pair(importer, op, options, 6, 5)
+    dilation = _pair(importer, op, options, 6, 5, default=1)
     window = ((kh, kw), stride, dilation)
     padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
     channels = source.shape[3]
@@ -302,12 +304,11 @@ def _int8_mean(
     ratio = float(source.quantization.scale) / float(target.scale)
     if count > exact_mean.MAX_WINDOW or not 2.0**-20 < ratio < 2.0**7:
         raise importer.unsupported(op, f"an int8 mean of {count} elements scaled by {ratio:.3g}")
-    if exact_mean.pool_is_mean(count, source.quantization, target):
-        importer.builder.node(name, AveragePool2d((height, width)), (source.name,), x)
-        return
     if not exact_mean.depthwise_is_mean(count, source.quantization, target):
         raise importer.unsupported(
-            op, f"an int8 mean of {count} elements with these scales equals no supported op exactly"
+            op,
+            f"an int8 mean of {count} elements with these scales equals no supported op exactly; "
+            "AVERAGE_POOL_2D or a window of 2^k elements does",
         )
     if height * width * channels > MAX_ELEMENTS >> 6:
         raise importer.unsupported(op, f"an int8 mean over {list(source.shape)}")
