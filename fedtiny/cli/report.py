@@ -31,21 +31,25 @@ def report(folders: tuple[Path, ...], page: Path | None, layers: bool) -> None:
     if not folders:
         raise click.UsageError("name at least one folder of `fedtiny export` or `fedtiny train`")
     with session() as run:
+        from fedtiny.report.folders import read_folder, record_file
         from fedtiny.report.html import render
-        from fedtiny.report.model import read_report
-        from fedtiny.report.terminal import print_report
+        from fedtiny.report.run import RunRecord
+        from fedtiny.report.terminal import print_report, print_run
 
-        found = [read_report(folder) for folder in folders]
+        found = [read_folder(folder) for folder in folders]
         if page is not None:
             from fedtiny.files import new_file
 
             with new_file(page) as work:
                 work.write_text(render(*found), encoding="utf-8")
             run.progress.log(f"wrote {page}")
-        documents = [json.loads(item.to_json()) for item in found]
+        documents = [json.loads(record_file(folder).read_text("utf-8")) for folder in folders]
 
         def text(console: Console) -> None:
             for item in found:
-                print_report(item, console, layers)
+                if isinstance(item, RunRecord):
+                    print_run(item, console)
+                else:
+                    print_report(item, console, layers)
 
         run.show(documents[0] if len(documents) == 1 else documents, text)

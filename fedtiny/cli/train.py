@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -125,4 +126,11 @@ def train(out: Path, resume: bool, **options: Any) -> int:
             given["alpha"] = None
         config = TrainConfig(**given)
         pipeline.train(config, out, resume=resume, progress=run.progress)
+
+        from fedtiny.report.run import read_run
+        from fedtiny.report.terminal import print_run
+
+        record = read_run(out)
+        document = json.loads((out / "run.json").read_text("utf-8"))
+        run.show(document, lambda console: print_run(record, console))
     return 0

@@ -10,7 +10,8 @@ from jinja2 import Environment, FunctionLoader, StrictUndefined
 from fedtiny.report import units
 from fedtiny.report.charts import accuracy_line, arena_map
 from fedtiny.report.model import DeploymentReport, Figure, LayerReport, Training
-from fedtiny.report.summary import meters, verdicts
+from fedtiny.report.run import RunRecord
+from fedtiny.report.summary import meters, run_verdicts, verdicts
 
 _TOTALS = (
     ("Flash", "flash_bytes"),
@@ -25,30 +26,47 @@ _TOTALS = (
 )
 
 
-def render(*reports: DeploymentReport) -> str:
-    """Make the page of one export, or one page of several.
+def render(*items: DeploymentReport | RunRecord) -> str:
+    """Make the page of an export, of a training run, or one page of several.
 
     Args:
-        reports: At least one.
+        items: At least one.
 
     Returns:
-        HTML; the same reports give the same bytes.
+        HTML; the same items give the same bytes.
     """
-    sections = [
-        {
-            "report": report,
-            "verdicts": verdicts(report),
-            "meters": meters(report),
-            "totals": [(name, key, getattr(report.totals, key)) for name, key in _TOTALS],
-            "layers": _layers(report.layers),
-            "instructions_by": _common(layer.instructions for layer in report.layers),
-            "line": accuracy_line(report.training.rounds) if report.training else None,
-            "traffic": _traffic(report.training) if report.training else None,
-            "map": arena_map(report.arena) if report.arena else None,
-        }
-        for report in reports
-    ]
-    return _page("export.html.jinja", sections=sections)
+    sections = [_run(item) if isinstance(item, RunRecord) else _export(item) for item in items]
+    return _page("page.html.jinja", sections=sections, version=sections[0]["version"])
+
+
+def _export(report: DeploymentReport) -> dict[str, object]:
+    place = report.device.name if report.device else report.target
+    training = report.training
+    return {
+        "template": "export_section.html.jinja",
+        "title": f"{report.model.name} on {place}",
+        "version": report.fedtiny_version,
+        "report": report,
+        "verdicts": verdicts(report),
+        "meters": meters(report),
+        "totals": [(name, key, getattr(report.totals, key)) for name, key in _TOTALS],
+        "layers": _layers(report.layers),
+        "instructions_by": _common(layer.instructions for layer in report.layers),
+        "line": accuracy_line(training.rounds) if training else None,
+        "traffic": _traffic(training) if training else None,
+        "map": arena_map(report.arena) if report.arena else None,
+    }
+
+
+def _run(run: RunRecord) -> dict[str, object]:
+    return {
+        "template": "run_section.html.jinja",
+        "title": f"{run.model.name} trained on {run.config.data}",
+        "version": run.versions.get("fedtiny", ""),
+        "run": run,
+        "verdicts": run_verdicts(run),
+        "line": accuracy_line(tuple(row.for_chart for row in run.history)),
+    }
 
 
 def _page(template: str, **content: object) -> str:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fedtiny.report.model import DeploymentReport, Evidence, Figure, Number
-from fedtiny.report.units import key_text, percent_text
+from fedtiny.report.run import RunRecord
+from fedtiny.report.units import bytes_text, count_text, density_text, key_text, percent_text
 
 State = Literal["good", "bad", "neutral"]
 
@@ -54,6 +55,27 @@ class Meter:
 def verdicts(report: DeploymentReport) -> tuple[Verdict, Verdict, Verdict]:
     """Does it fit, is it equal to the reference, how accurate is it."""
     return _fits(report), _equal(report), _accurate(report)
+
+
+def run_verdicts(run: RunRecord) -> tuple[Verdict, Verdict, Verdict]:
+    """How accurate is a trained model, how sparse, and what did it take to send."""
+    clients = run.final.clients
+    on_clients = f"clients: mean {percent_text(clients.mean)}, worst {percent_text(clients.worst)}"
+    stored = f"{bytes_text(run.model.storage_bytes)} of {bytes_text(run.model.storage_bytes_dense)}"
+    kept = f"{count_text(run.model.parameters_nonzero)} of {count_text(run.model.parameters)}"
+    return (
+        Verdict("neutral", f"{percent_text(run.final.accuracy)} accuracy", on_clients),
+        Verdict(
+            "neutral",
+            f"Density {density_text(run.config.density)}",
+            f"{kept} parameters, {stored} to store",
+        ),
+        Verdict(
+            "neutral",
+            f"{bytes_text((run.bytes_up + run.bytes_down) / run.config.clients)} a client",
+            f"sent and received; all: {bytes_text(run.bytes_up)} and {bytes_text(run.bytes_down)}",
+        ),
+    )
 
 
 def meters(report: DeploymentReport) -> tuple[Meter, ...]:

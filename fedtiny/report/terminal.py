@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -10,7 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from fedtiny.report.model import DeploymentReport, Figure
-from fedtiny.report.summary import meters, verdicts
+from fedtiny.report.run import RunRecord
+from fedtiny.report.summary import Verdict, meters, run_verdicts, verdicts
 from fedtiny.report.units import (
     UNKNOWN,
     bytes_text,
@@ -44,10 +46,7 @@ def print_report(report: DeploymentReport, console: Console, layers: bool = Fals
     """
     console.print()
     console.print(_title(report))
-    for verdict in verdicts(report):
-        mark, style = _MARKS[verdict.state]
-        line = Text(f"  {mark} ", style=style) + Text(verdict.title, style=style)
-        console.print(line + Text(f"  {verdict.detail}", style="default"))
+    _print_verdicts(verdicts(report), console)
     for failure in report.budget.failures:
         hint = f"; {failure.hint}" if failure.hint else ""
         over = key_text(failure.what, failure.value - failure.limit)
@@ -55,6 +54,24 @@ def print_report(report: DeploymentReport, console: Console, layers: bool = Fals
     console.print(_figures(report))
     if layers:
         console.print(_layers(report))
+
+
+def print_run(run: RunRecord, console: Console) -> None:
+    """Print what a training run came to."""
+    console.print()
+    console.print(Text(f"{run.model.name} trained on {run.config.data}", style="bold"))
+    config = run.config
+    console.print(
+        f"  {config.method}, {config.clients} clients, {config.rounds} rounds, seed {config.seed}"
+    )
+    _print_verdicts(run_verdicts(run), console)
+
+
+def _print_verdicts(found: Iterable[Verdict], console: Console) -> None:
+    for verdict in found:
+        mark, style = _MARKS[verdict.state]
+        line = Text(f"  {mark} ", style=style) + Text(verdict.title, style=style)
+        console.print(line + Text(f"  {verdict.detail}", style="default"))
 
 
 def _title(report: DeploymentReport) -> Text:

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from fedtiny.cli.app import fedtiny
+from fedtiny.errors import UsageError
 from fedtiny.federated.config import TrainConfig
 
 pytestmark = pytest.mark.quick
@@ -24,6 +25,7 @@ def seen(monkeypatch):
 
     def train(config, out, *, resume, progress):
         found.update(config=config, out=str(out), resume=resume)
+        raise UsageError("nothing was trained")
 
     module = types.ModuleType("fedtiny.pipeline")
     module.train = train
@@ -38,13 +40,13 @@ def test_every_setting_has_an_option():
 
 
 def test_what_is_not_given_is_left_to_the_configuration(seen):
-    assert CliRunner().invoke(fedtiny, NEEDED).exit_code == 0
+    assert "nothing was trained" in CliRunner().invoke(fedtiny, NEEDED).stderr
     assert seen == {"config": TrainConfig("d", "m", 0.1), "out": "run", "resume": False}
 
 
 def test_what_is_given_arrives(seen):
     words = ["--alpha", "iid", "--rounds", "7", "--device", "a", "--device", "b", "--resume"]
-    assert CliRunner().invoke(fedtiny, [*NEEDED, *words]).exit_code == 0
+    assert "nothing was trained" in CliRunner().invoke(fedtiny, [*NEEDED, *words]).stderr
     assert seen["config"] == TrainConfig("d", "m", 0.1, alpha=None, rounds=7, devices=("a", "b"))
     assert seen["resume"] is True
 

@@ -1,0 +1,181 @@
+"""`run.json` of a training run, as reports read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedtiny.errors import UsageError
+from fedtiny.report.codec import decode
+from fedtiny.report.model import Round
+
+RUN_FILE = "run.json"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options that a report states."""
+
+    data: str
+    model: str
+    method: str
+    density: float
+    clients: int
+    rounds: int
+    seed: int
+    cohort: int | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that went wrong or changed."""
+
+    round: int
+    what: str
+    client: int | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
+class RoundRecord:
+    """One round; bytes and FLOPs are summed over its clients."""
+
+    round: int
+    accuracy: float
+    loss: float
+    density: float
+    density_by_layer: Mapping[str, float]
+    mask_changes: int
+    bytes_up: int
+    bytes_down: int
+    training_flops: float
+    events: tuple[Event, ...] = ()
+
+    @property
+    def for_chart(self) -> Round:
+        """What the accuracy chart draws."""
+        return Round(self.round, self.accuracy, self.density, self.bytes_up, self.bytes_down)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A candidate of adaptive batch-normalization selection."""
+
+    loss: float
+
+
+@dataclass(frozen=True)
+class Initialization:
+    """Before the first round."""
+
+    bytes_up: int
+    bytes_down: int
+    candidates: tuple[Candidate, ...] = ()
+    chosen: int | None = None
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClientAccuracy:
+    """Accuracy on the clients' own held-out samples, by client."""
+
+    accuracy: Mapping[str, float]
+    mean: float
+    worst: float
+    spread: float
+
+
+@dataclass(frozen=True)
+class Final:
+    """After the last round, with final batch-normalization statistics."""
+
+    accuracy: float
+    clients: ClientAccuracy
+    bytes_up: int
+    bytes_down: int
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class ClientSamples:
+    """How many samples a client holds."""
+
+    train: int
+    selection: int
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """How the data were dealt."""
+
+    test: int
+    public: int
+    clients: tuple[ClientSamples, ...]
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """The network that was trained. Storage is that of the least of the known sparse formats."""
+
+    name: str
+    parameters: int
+    parameters_nonzero: int
+    storage_bytes: float
+    storage_bytes_dense: float
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A finished run."""
+
+    config: Options
+    data: DataInfo
+    model: ModelRecord
+    initialization: Initialization
+    history: tuple[RoundRecord, ...]
+    final: Final
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> tuple[Initialization | RoundRecord | Final, ...]:
+        """What happened, in order."""
+        return (self.initialization, *self.history, self.final)
+
+    @property
+    def bytes_up(self) -> int:
+        """Everything that all clients sent, as serialized."""
+        return sum(part.bytes_up for part in self.parts)
+
+    @property
+    def bytes_down(self) -> int:
+        """Everything that all clients received, as serialized."""
+        return sum(part.bytes_down for part in self.parts)
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """Every event, in order."""
+        return tuple(event for part in self.parts for event in part.events)
+
+    @property
+    def density_by_layer(self) -> Mapping[str, float]:
+        """After the last round."""
+        return self.history[-1].density_by_layer if self.history else {}
+
+
+def read_run(folder: Path) -> RunRecord:
+    """Read `run.json` of a run folder.
+
+    Raises:
+        UsageError: There is none, or it is damaged.
+    """
+    path = folder / RUN_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}.") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is not JSON ({error}).") from None
+    return decode(RunRecord, content, str(path))
