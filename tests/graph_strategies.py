@@ -48,7 +48,8 @@ class GraphBuilder:
         mask = self.rng.random(shape) < density
         channels = shape[0] if axis in (0, None) else shape[axis]
         if self.dtype == "float32":
-            w = (self.rng.normal(size=shape) * mask / np.sqrt(fan_in)).astype(np.float32)
+            w = self.rng.normal(size=shape) / np.sqrt(fan_in)
+            w = np.where(mask, w, 0.0).astype(np.float32)
             b = self.rng.normal(size=channels).astype(np.float32)
             wq = bq = None
         else:

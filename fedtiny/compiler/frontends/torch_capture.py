@@ -6,9 +6,11 @@ their tensors. Names come from module paths (``layer1.0.conv1``), so they are st
 
 from __future__ import annotations
 
+import logging
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -53,8 +55,7 @@ def capture(module: nn.Module, input_shape: Sequence[int]) -> Capture:
     training = {name: part.training for name, part in module.named_modules()}
     module.eval()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # torch's own deprecations
+        with _silence(), torch.no_grad():
             program = _export(module, input_shape)
     finally:
         for name, part in module.named_modules():
@@ -66,6 +67,19 @@ def short_name(node: fx.Node) -> str:
     """The operator's name without namespace and overload, for example ``"conv2d"``."""
     name = getattr(node.target, "_opname", None)
     return str(name if name is not None else getattr(node.target, "__name__", node.target))
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep torch's deprecations and its logging of what we report as an error off the screen."""
+    level = logging.root.manager.disable
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logging.disable(logging.ERROR)
+        try:
+            yield
+        finally:
+            logging.disable(level)
 
 
 def _export(module: nn.Module, input_shape: Sequence[int]) -> torch.export.ExportedProgram:

@@ -156,7 +156,8 @@ class _Translation:
         while unique in self.tensors:
             count += 1
             unique = f"{name}_{count}"
-        array = np.array(data, np.float32, order="C")  # a copy: never an alias of the module's
+        # Adding zero copies (never an alias of the module's) and turns -0 into 0.
+        array = np.ascontiguousarray(data + np.float32(0), np.float32)
         pattern = Pattern.of(array) if prunable else None
         self.tensors[unique] = Tensor(unique, array.shape, "float32", data=array, pattern=pattern)
         return unique
