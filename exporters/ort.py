@@ -30,6 +30,27 @@ def run(path: Path, graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[st
         RunnerError: onnxruntime is not installed.
         UsageError: The file is missing or onnxruntime does not accept it.
     """
+    session = open_session(path)
+    fed = {}
+    for name in graph.inputs:
+        quantization = graph[name].quantization
+        x = inputs[name] if quantization is None else dequantize_values(inputs[name], quantization)
+        fed[name] = to_nchw(x)
+    results = {}
+    for name, y in zip(graph.outputs, session.run(list(graph.outputs), fed), strict=True):
+        quantization = graph[name].quantization
+        y = to_nhwc(y)
+        results[name] = y if quantization is None else quantize_values(y, quantization)
+    return results
+
+
+def open_session(path: Path) -> Any:
+    """Open a file in onnxruntime, one thread.
+
+    Raises:
+        RunnerError: onnxruntime is not installed.
+        UsageError: The file is missing or onnxruntime does not accept it.
+    """
     try:
         import onnxruntime
     except ImportError as error:
@@ -40,20 +61,17 @@ def run(path: Path, graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[st
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no public base
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"{str(path)!r} is no usable ONNX file: {reason}") from error
-    fed = {}
-    for name in graph.inputs:
-        quantization = graph[name].quantization
-        x = inputs[name] if quantization is None else dequantize_values(inputs[name], quantization)
-        fed[name] = np.ascontiguousarray(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x)
-    results = {}
-    for name, y in zip(graph.outputs, session.run(list(graph.outputs), fed), strict=True):
-        y = y.transpose(0, 2, 3, 1) if y.ndim == 4 else y
-        quantization = graph[name].quantization
-        results[name] = y if quantization is None else quantize_values(y, quantization)
-    return results
+
+
+def to_nchw(x: NDArray[Any]) -> NDArray[Any]:
+    """Maps `(N, H, W, C)` as ONNX wants them; other arrays as they are."""
+    return np.ascontiguousarray(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x)
+
+
+def to_nhwc(x: NDArray[Any]) -> NDArray[Any]:
+    """Maps `(N, C, H, W)` as graphs want them; other arrays as they are."""
+    return np.ascontiguousarray(x.transpose(0, 2, 3, 1) if x.ndim == 4 else x)

@@ -107,7 +107,7 @@ def check(directory: Path, runners: Sequence[str], progress: Progress) -> Deploy
             seen["litert"] = verification.verify_tflite(paths["tflite"], golden)
         task.advance()
         if "onnx" in paths:
-            seen["onnxruntime"] = verification.verify_onnx(paths["onnx"], golden)
+            seen["onnxruntime"] = verification.verify_onnx(paths["onnx"], report.model, golden)
         task.advance()
     if runners and "c" not in paths:
         raise UsageError(f"{str(directory)!r} holds no C export for runners to run.")

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler.ir import Quantization
+from fedtiny.compiler.quantization import dequantize_values, per_tensor, quantize_values
 from fedtiny.devices.runner import BuildInfo, Runner, RunResult, Signature, TensorType
 from fedtiny.errors import RunnerError
 from fedtiny.golden import REFERENCE, Golden
 from fedtiny.progress import SILENT, Progress
-from fedtiny.report.model import ModelInfo, Verification
+from fedtiny.report.model import ModelInfo, TensorInfo, Verification
 
 FLOAT_TOLERANCE = 1e-4
 """Of the greatest magnitude of the reference's outputs: sums are taken in other orders."""
@@ -45,24 +47,19 @@ def verify_tflite(path: Path, golden: Golden) -> Verification:
     return compare("litert", next(iter(outputs.values())), golden, tolerance)
 
 
-def verify_onnx(path: Path, golden: Golden) -> Verification:
+def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> Verification:
     """Run an `.onnx` file in onnxruntime; int8 must agree within the exporter's stated LSBs."""
-    import onnxruntime
+    from fedtiny.exporters import onnx, ort
 
-    from fedtiny.exporters import onnx
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    images = np.ascontiguousarray(np.moveaxis(golden.inputs, -1, 1))
-    outputs = [session.run(None, {name: image[None]})[0] for image in images]
-    found = np.concatenate([np.asarray(output) for output in outputs])
-    if found.ndim == 4:
-        found = np.moveaxis(found, 1, -1)
+    session = ort.open_session(path)
+    inputs = _quantization(model.input)
+    x = golden.inputs if inputs is None else dequantize_values(golden.inputs, inputs)
+    y = ort.to_nhwc(session.run(None, {session.get_inputs()[0].name: ort.to_nchw(x)})[0])
+    outputs = _quantization(model.output)
+    if outputs is not None:
+        y = quantize_values(y, outputs)
     tolerance = float(onnx.TOLERANCE_LSB) if _integers(golden) else _float_tolerance(golden)
-    return compare("onnxruntime", found, golden, tolerance)
+    return compare("onnxruntime", y, golden, tolerance)
 
 
 def verify_c(
@@ -165,6 +162,12 @@ def represents(runner: Runner) -> bool:
 def runner_names(target_runner: str, chosen: Sequence[str]) -> tuple[str, ...]:
     """The runners to use: those chosen, else this machine and the target's own."""
     return tuple(dict.fromkeys(chosen or ("host", target_runner)))
+
+
+def _quantization(tensor: TensorInfo) -> Quantization | None:
+    if tensor.scale is None or tensor.zero_point is None:
+        return None
+    return per_tensor(tensor.scale, tensor.zero_point)
 
 
 def _integers(golden: Golden) -> bool:
