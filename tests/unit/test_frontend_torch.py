@@ -127,6 +127,18 @@ def two_branches(m, x):
     return m.linear(F.relu(flat) + flat)
 
 
+def overwrite(y):
+    """The value before the in-place operator is read after it: it has changed."""
+    z = F.relu_(y)
+    return F.avg_pool2d(y, 2), z
+
+
+def overwrite_view(y):
+    flat = y.mean((2, 3))
+    F.relu_(flat.view(-1, 4))
+    return flat
+
+
 @pytest.mark.parametrize(
     "function",
     [
@@ -142,6 +154,9 @@ def two_branches(m, x):
         lambda m, x: F.relu(m.norm2d(F.relu6(x))),
         lambda m, x: (F.relu(m.norm2d(x)), F.avg_pool2d(x, 2)),
         lambda m, x: F.hardtanh(x, 0.0, 6.0).contiguous(),
+        lambda m, x: overwrite(m.norm2d(x)),
+        lambda m, x: overwrite_view(m.norm2d(x)),
+        lambda m, x: m.linear(F.relu_(m.norm2d(x).add_(x)).flatten(1)),
     ],
 )
 def test_functions(function):

@@ -24,10 +24,13 @@ EXAMPLE_BATCH = 2  # torch.export takes a batch of 1 for a constant
 ALIASES = frozenset({"alias", "clone", "contiguous", "detach", "dropout", "identity"})
 """Operators that change nothing in eval mode; their value keeps the name of their input."""
 
+VIEWS = ALIASES | {"flatten", "reshape", "squeeze", "unsqueeze", "view", "select", "slice"}
+"""Operators whose value may share memory with their input."""
+
 
 @dataclass(frozen=True)
 class Capture:
-    """A module as torch.export sees it in eval mode, free of in-place operators.
+    """A module as torch.export sees it in eval mode; in-place operators may be read as others.
 
     Attributes:
         nodes: The operators in order; those without a name only compute sizes.
@@ -64,9 +67,26 @@ def capture(module: nn.Module, input_shape: Sequence[int]) -> Capture:
 
 
 def short_name(node: fx.Node) -> str:
-    """The operator's name without namespace and overload, for example ``"conv2d"``."""
+    """The operator's name, for example ``"add"``: no namespace, overload or mark of in-place."""
+    return _full_name(node).removesuffix("_")
+
+
+def _full_name(node: fx.Node) -> str:
     name = getattr(node.target, "_opname", None)
     return str(name if name is not None else getattr(node.target, "__name__", node.target))
+
+
+def _in_place(node: fx.Node) -> bool:
+    return node.op == "call_function" and _full_name(node).endswith("_")
+
+
+def _harmless(node: fx.Node) -> bool:
+    """Whether the value that an in-place operator overwrites is that operator's alone."""
+    value = node.args[0]
+    if not isinstance(value, fx.Node) or value.op == "placeholder" or short_name(value) in VIEWS:
+        return False
+    others = [user for user in value.users if user is not node]
+    return all(user < node and short_name(user) not in VIEWS for user in others)
 
 
 @contextmanager
@@ -87,9 +107,8 @@ def _export(module: nn.Module, input_shape: Sequence[int]) -> torch.export.Expor
     batch = {0: torch.export.Dim.DYNAMIC}
     try:
         program = torch.export.export(module, (example,), dynamic_shapes=(batch,))
-        names = [short_name(n) for n in program.graph.nodes if n.op == "call_function"]
-        if any(name.endswith("_") for name in names):  # in place: only then pay for this
-            program = program.run_decompositions({})
+        if not all(_harmless(node) for node in program.graph.nodes if _in_place(node)):
+            program = program.run_decompositions({})  # without in-place operators, but slow
     except Exception as error:  # torch.export raises many kinds for what it cannot follow
         lines = str(error).strip().splitlines()
         reason = lines[0] if lines else type(error).__name__
