@@ -82,12 +82,8 @@ fedtiny_status fedtiny_conv2d_csr_s8(const fedtiny_call *call) {
         for (int32_t o = 0; o < p->out_c; o++) {
             int32_t acc[LANES];
             entry = accumulate(call->scratch, entry, counts[o], bias[o], acc);
-            const int32_t multiplier = multipliers[o], shift = shifts[o];
-            int8_t *pixel = out + o;
-            for (int32_t l = 0; l < valid; l++, pixel += p->out_c) {
-                const int32_t value = fedtiny_multiply(acc[l], multiplier, shift) + zero_point;
-                *pixel = (int8_t)fedtiny_clamp_s32(value, low, high);
-            }
+            fedtiny_store_channel(acc, valid, multipliers[o], shifts[o], zero_point, low, high,
+                                  out + o, p->out_c);
         }
     }
     return FEDTINY_OK;

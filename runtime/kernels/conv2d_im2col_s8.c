@@ -37,10 +37,10 @@ static void gather(const fedtiny_call *call, const params_t *p, int32_t first, i
     }
 }
 
-/* acc[pixel][channel] = bias[channel] + sum over taps of weight * input; returns the next weight.
+/* acc[channel][pixel] = bias[channel] + sum over taps of weight * input; returns the next weight.
  */
 static const int8_t *multiply(const int8_t *patch, const int8_t *w, int32_t taps,
-                              const int32_t *bias, int32_t acc[PIXELS][CHANNELS]) {
+                              const int32_t *bias, int32_t acc[CHANNELS][PIXELS]) {
     int32_t a0 = bias[0], a1 = bias[1], a2 = bias[2], a3 = bias[3];
     int32_t b0 = a0, b1 = a1, b2 = a2, b3 = a3;
     for (const int8_t *end = w + taps * CHANNELS; w != end; w += CHANNELS, patch += PIXELS) {
@@ -54,8 +54,8 @@ static const int8_t *multiply(const int8_t *patch, const int8_t *w, int32_t taps
         a3 += a * w[3];
         b3 += b * w[3];
     }
-    acc[0][0] = a0, acc[0][1] = a1, acc[0][2] = a2, acc[0][3] = a3;
-    acc[1][0] = b0, acc[1][1] = b1, acc[1][2] = b2, acc[1][3] = b3;
+    acc[0][0] = a0, acc[1][0] = a1, acc[2][0] = a2, acc[3][0] = a3;
+    acc[0][1] = b0, acc[1][1] = b1, acc[2][1] = b2, acc[3][1] = b3;
     return w;
 }
 
@@ -75,14 +75,11 @@ fedtiny_status fedtiny_conv2d_im2col_s8(const fedtiny_call *call) {
         }
         for (int32_t o = 0; o < p->out_c; o += CHANNELS) {
             const int32_t channels = p->out_c - o < CHANNELS ? p->out_c - o : CHANNELS;
-            int32_t acc[PIXELS][CHANNELS];
+            int32_t acc[CHANNELS][PIXELS];
             w = multiply(patch, w, taps, bias + o, acc);
             for (int32_t c = 0; c < channels; c++) {
-                const int32_t multiplier = multipliers[o + c], shift = shifts[o + c];
-                for (int32_t i = 0; i < pixels; i++) {
-                    const int32_t v = fedtiny_multiply(acc[i][c], multiplier, shift) + zero_point;
-                    out[i * p->out_c + o + c] = (int8_t)fedtiny_clamp_s32(v, low, high);
-                }
+                fedtiny_store_channel(acc[c], pixels, multipliers[o + c], shifts[o + c], zero_point,
+                                      low, high, out + o + c, p->out_c);
             }
         }
     }

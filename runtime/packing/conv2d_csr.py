@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.runtime.contract import Constant, Packed, RowContract
-from fedtiny.runtime.packing import csr, geometry
+from fedtiny.runtime.packing import csr, geometry, requantization
 from fedtiny.runtime.packing.tile import Tile, tap_offsets, tile
 
 LANES = 8
@@ -27,7 +27,9 @@ def supports(node: Node, graph: Graph) -> bool:
     if not geometry.is_image(node, graph):
         return False
     window = geometry.window(node, graph)
-    return window.fits() and tile(window, LANES).elements <= geometry.U16_MAX
+    if not window.fits() or tile(window, LANES).elements > geometry.U16_MAX:
+        return False
+    return graph[node.output].dtype != "int8" or requantization.conv_fits(node, graph)
 
 
 def contract(node: Node, graph: Graph) -> RowContract:

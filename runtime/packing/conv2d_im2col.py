@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.runtime.contract import Constant, Packed, RowContract
-from fedtiny.runtime.packing import geometry
+from fedtiny.runtime.packing import geometry, requantization
 
 CHANNELS = 4
 PIXELS = 2
@@ -23,7 +23,7 @@ def supports(node: Node, graph: Graph) -> bool:
     if not geometry.is_image(node, graph):
         return False
     window = geometry.window(node, graph)
-    return window.groups == 1 and window.fits()
+    return window.groups == 1 and window.fits() and requantization.conv_fits(node, graph)
 
 
 def contract(node: Node, graph: Graph) -> RowContract:

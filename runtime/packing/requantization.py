@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedtiny.compiler.quantization import quantize_multiplier, round_half_away
+from fedtiny.compiler.ir import Graph, Node
+from fedtiny.compiler.quantization import quantize_multiplier, round_half_away, zero_point_of
 
 LEAST_SHIFT, MOST_SHIFT = 32, 56
 """Shifts that a kernel does as "high word, then shift right"."""
@@ -121,3 +122,17 @@ def reach(
     least = bias + positive * lowest + negative * highest
     most = bias + positive * highest + negative * lowest
     return int(least.min()), int(most.max())
+
+
+CONV_REACH = 1 << 30
+"""Accumulators of convolutions that use `fedtiny_store_channel` stay below this."""
+
+
+def conv_fits(node: Node, graph: Graph) -> bool:
+    """Whether every reachable accumulator of an int8 convolution is below `CONV_REACH`."""
+    outputs = graph[node.output].shape[-1]
+    weights = graph[node.inputs[1]].value
+    channel_last = node.op == "depthwise_conv2d"
+    rows = weights.reshape(-1, outputs).T if channel_last else weights.reshape(outputs, -1)
+    low, high = reach(rows, graph[node.inputs[2]].value, zero_point_of(graph, node.inputs[0]))
+    return max(-low, high) < CONV_REACH

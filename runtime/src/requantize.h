@@ -31,6 +31,35 @@ static inline int32_t fedtiny_multiply(int32_t x, int32_t multiplier, int shift)
     return fedtiny_divide_by_power_of_two(fedtiny_multiply_high(x, multiplier), -shift);
 }
 
+/* Requantizes the accumulators of one output channel and writes them `stride` bytes apart.
+ *
+ * fedtiny_multiply, the output's zero point and the clamp, for |accumulator| < 2^30. For shifts of
+ * -22 .. -1 the two roundings and the zero point become one addition: with e = -shift,
+ *     high  = floor((x * m + 2^30) / 2^31)
+ *     value = floor((high + 2^(e - 1) - (high < 0)) / 2^e) + zero_point
+ *           = floor((floor((x * m + start) / 2^31) - (x < 0)) / 2^e)
+ *     start = 2^30 + 2^31 * (2^(e - 1) + 2^e * zero_point)
+ * because high < 0 exactly when x < 0, but for x = -1 and m = 2^30, where both give zero_point. */
+static inline void fedtiny_store_channel(const int32_t *acc, int32_t count, int32_t multiplier,
+                                         int32_t shift, int32_t zero_point, int32_t low,
+                                         int32_t high, int8_t *out, int32_t stride) {
+    if (shift < 0 && shift >= -22) {
+        const int32_t right = -shift;
+        const int32_t rounding = (1 << (right - 1)) + zero_point * (1 << right);
+        const int64_t start = (int64_t)rounding * ((int64_t)1 << 31) + (1 << 30);
+        for (const int32_t *end = acc + count; acc != end; acc++, out += stride) {
+            const int32_t x = *acc;
+            const int32_t scaled = (int32_t)(((int64_t)x * multiplier + start) >> 31);
+            *out = (int8_t)fedtiny_clamp_s32((scaled + (x >> 31)) >> right, low, high);
+        }
+    } else {
+        for (const int32_t *end = acc + count; acc != end; acc++, out += stride) {
+            const int32_t value = fedtiny_multiply(*acc, multiplier, shift) + zero_point;
+            *out = (int8_t)fedtiny_clamp_s32(value, low, high);
+        }
+    }
+}
+
 /* A whole requantization in one multiplication, one addition and one shift of at least 32. The
  * packing proves that it equals the specified one on every accumulator that can occur. */
 typedef struct {
