@@ -21,6 +21,9 @@ from fedtiny.runtime.contract import Access, Constant, Kernel
 FEED_ENTRY = 0x3FF
 """`FEDTINY_FEED`."""
 
+PARAMS_ALIGNMENT = 4
+"""Of every parameter struct, in bytes; `fedtiny_check` demands it."""
+
 C_TYPES = {
     "int8": "int8_t",
     "uint8": "uint8_t",
@@ -241,7 +244,7 @@ class _Constants:
     def add_layer(self, layer: Layer, name: str) -> int:
         """Append a layer's parameter struct and arrays; returns the struct's offset."""
         dtype = table.param_struct(layer.kernel.params)
-        self._pad(dtype.alignment)
+        self._pad(max(dtype.alignment, PARAMS_ALIGNMENT))
         start = len(self.data)
         # The struct comes first but holds the offsets of what follows: reserve its place.
         self.data += bytes(dtype.itemsize)
