@@ -26,7 +26,7 @@ class Export:
 
     Attributes:
         source: The model as it was opened.
-        before: The graph before pruning at export.
+        before: The graph before pruning at export; None when nothing is pruned there.
         real: The float graph that was quantized or planned; None for a model that came as int8.
         plan: The plan; its graph is what the files hold.
         device: The board whose budgets apply, if one was named.
@@ -34,7 +34,7 @@ class Export:
     """
 
     source: Source
-    before: Graph
+    before: Graph | None
     real: Graph | None
     plan: ExecutionPlan
     device: DeviceProfile | None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fedtiny.source import Source
     from fedtiny.sparse_model import SparseModel
 
-REPORT = "report.json"
+REPORT, PAGE = "report.json", "report.html"
 FORMATS = ("onnx", "tflite", "c")
 CALIBRATION_SAMPLES = 256
 
@@ -32,10 +32,18 @@ CALIBRATION_SAMPLES = 256
 def train(
     config: TrainConfig, out: Path, *, resume: bool = False, progress: Progress = SILENT
 ) -> SparseModel:
-    """Train one sparse model over a fleet; see `fedtiny.federated.training.train`."""
-    from fedtiny.federated.training import train as federated_train
+    """Train one sparse model over a fleet, and write the run's page.
 
-    return federated_train(config, out, progress=progress, resume=resume)
+    See `fedtiny.federated.training.train`.
+    """
+    from fedtiny.federated.training import train as federated_train
+    from fedtiny.report.html import render
+    from fedtiny.report.run import read_run
+
+    model = federated_train(config, out, progress=progress, resume=resume)
+    with new_file(out / PAGE) as work:
+        work.write_text(render(read_run(out)), "utf-8")
+    return model
 
 
 def export(
@@ -94,7 +102,12 @@ def export(
         execution_plan = plan(graph, chip, ram)
         task.advance()
     made = Export(
-        source, lowering.before, lowering.real(density), execution_plan, board, lowering.final
+        source=source,
+        before=None if density is None else lowering.before,
+        real=lowering.real(density),
+        plan=execution_plan,
+        device=board,
+        pruned=lowering.final,
     )
     with new_directory(out, REPORT) as work:
         return export_folder.write(made, work, formats, progress)
@@ -118,7 +131,7 @@ def verify(
     from fedtiny.report import html
 
     report = export_folder.check(directory, runners, progress)
-    with new_file(directory / "report.html") as work:
+    with new_file(directory / PAGE) as work:
         work.write_text(html.render(report), "utf-8")
     with new_file(directory / REPORT) as work:
         work.write_text(report.to_json(), "utf-8")
