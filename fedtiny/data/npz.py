@@ -31,9 +31,10 @@ def load_npz(path: Path) -> Dataset:
         UsageError: It is missing or damaged, a key is missing, or a shape is wrong.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UsageError(f"{str(path)!r} is a single array; accepted is .npz with x and y.")
+        file = np.load(path, allow_pickle=False)
+        if isinstance(file, np.ndarray):
+            raise UsageError(f"{str(path)!r} is a single array; accepted is .npz with x and y.")
+        with file:
             arrays = {key: file[key] for key in file.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"cannot read dataset {str(path)!r}: {error}.") from error
