@@ -54,8 +54,29 @@ def from_onnx(data: bytes, name: str) -> Graph:
         outputs.append(value.tensor)
     graph = importer.builder.finish(inputs, tuple(outputs))
     if importer.quantizations:
-        return quantize_annotated(graph, importer.quantizations)
-    return dequantize_constants(graph)
+        graph = quantize_annotated(graph, importer.quantizations)
+    else:
+        graph = dequantize_constants(graph)
+    return _name_outputs(graph, model.outputs)
+
+
+def _name_outputs(graph: Graph, names: tuple[str, ...]) -> Graph:
+    """Give the outputs the file's names, which reshapes and quantization may have replaced."""
+    new = {}
+    for tensor, name in zip(graph.outputs, names, strict=True):
+        if graph.producer(tensor) is not None and name not in graph.tensors and tensor not in new:
+            new[tensor] = name
+    nodes = tuple(
+        replace(
+            node,
+            inputs=tuple(new.get(n, n) for n in node.inputs),
+            outputs=tuple(new.get(n, n) for n in node.outputs),
+        )
+        for node in graph.nodes
+    )
+    tensors = {new.get(n, n): replace(t, name=new.get(n, n)) for n, t in graph.tensors.items()}
+    outputs = tuple(new.get(n, n) for n in graph.outputs)
+    return Graph(graph.name, tensors, nodes, graph.inputs, outputs).verify()
 
 
 def _add_input(importer: Importer, record: InputRecord) -> str:
