@@ -1,0 +1,252 @@
+"""Runs single kernels of the runtime on an emulated Cortex-M: for tests, fits and benchmarks.
+
+One image holds several kernels; a call writes a layer's constants and rows into the emulated memory
+and counts what the kernel executes. No generated program and no executor is involved.
+"""
+
+from __future__ import annotations
+
+import importlib
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import Graph, Node
+from fedtiny.devices import toolchains
+from fedtiny.devices.elf import Elf
+from fedtiny.devices.image import SUPPORT
+from fedtiny.devices.profiles import Target
+from fedtiny.errors import RunnerError
+from fedtiny.runtime import build, host, table
+from fedtiny.runtime.contract import Access, Kernel
+from fedtiny.runtime.packing.geometry import row_count
+
+FLASH, FLASH_BYTES = 0x0800_0000, 0x0100_0000
+RAM, RAM_BYTES = 0x2000_0000, 0x0100_0000
+STACK_TOP, STACK_BYTES = RAM + 0x1_0000, 0x1_0000
+STOP = 0x1FFF_0000
+"""Where kernels return to; nothing is mapped there."""
+
+GUARD_BYTES = 32
+_GUARD = b"\xa5" * GUARD_BYTES
+
+
+@dataclass(frozen=True)
+class KernelRun:
+    """What a kernel did in one inference of a node.
+
+    Attributes:
+        output: With the graph's shape.
+        instructions: Executed from the kernel's entry to its return, all steps together.
+        stack_bytes: High-water mark of the stack.
+    """
+
+    output: NDArray[np.generic]
+    instructions: int
+    stack_bytes: int
+
+
+class KernelCore:
+    """An emulated core with an image of some kernels; close it, or use it as a context manager."""
+
+    def __init__(
+        self, target: Target, kernels: Sequence[Kernel], toolchain: str | None = None
+    ) -> None:
+        """Build the image and load it.
+
+        Args:
+            target: A Cortex-M with settings for unicorn.
+            kernels: What the image holds.
+            toolchain: ``"gcc"``, ``"zig"``, or None for what is there.
+
+        Raises:
+            RunnerError: No compiler, or the build failed.
+        """
+        with tempfile.TemporaryDirectory() as work:
+            self.elf = _build(toolchains.find(target, toolchain), kernels, Path(work))
+        unicorn: Any = importlib.import_module("unicorn")
+        registers: Any = importlib.import_module("unicorn.arm_const")
+        self._registers = registers
+        self._error = unicorn.UcError
+        self._engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+        cpu = target.emulators["unicorn"]["cpu"]
+        self._engine.ctl_set_cpu_model(getattr(registers, f"UC_CPU_ARM_{cpu}"))
+        self._engine.mem_map(FLASH, FLASH_BYTES)
+        self._engine.mem_map(RAM, RAM_BYTES)
+        for segment in self.elf.segments:
+            self._engine.mem_write(segment.address, bytes(segment.data))
+        self._counts: dict[tuple[int, int], int] = {}
+        self._instructions = 0
+        self._engine.hook_add(unicorn.UC_HOOK_BLOCK, self._block)
+
+    def run(
+        self, kernel: Kernel, node: Node, graph: Graph, inputs: Sequence[NDArray[np.generic]]
+    ) -> KernelRun:
+        """Run all steps of a node, each row in memory of its own.
+
+        Args:
+            kernel: One of the image's kernels; it must support the node.
+            node: The node.
+            graph: Its graph.
+            inputs: The activation inputs, with the graph's shapes and dtypes.
+
+        Raises:
+            RunnerError: The kernel faulted, returned an error or wrote outside of its memory.
+        """
+        packing = table.packing(kernel)
+        contract = packing.contract(node, graph)
+        constants, params = host.lay_out(kernel, packing.pack(node, graph))
+        memory = _Memory(self._engine)
+        base = memory.place(constants.tobytes())
+        sources = [
+            [memory.place(row) for row in _rows(array, access)]
+            for array, access in zip(inputs, contract.inputs, strict=True)
+        ]
+        output = np.zeros(graph[node.output].shape, graph[node.output].dtype)
+        rows = [memory.place(row) for row in _rows(output, contract.output)]
+        scratch = memory.place(bytes(contract.scratch_bytes))
+        state = memory.place(bytes(contract.state_bytes))
+        pointers = memory.place(bytes(4 * (1 + _pointer_count(contract.inputs, contract.output))))
+        call = memory.place(bytes(28))
+        self._instructions = 0
+        self._engine.mem_write(RAM, _GUARD * (STACK_BYTES // GUARD_BYTES))
+        for step in range(contract.steps):
+            reads = [
+                at[r] if 0 <= r < len(at) else 0
+                for at, access in zip(sources, contract.inputs, strict=True)
+                for r in _touched(access, step)
+            ]
+            writes = [rows[r] if r < len(rows) else 0 for r in _touched(contract.output, step)]
+            self._words(pointers, [*reads, *writes])
+            self._words(
+                call,
+                [base + params, base, pointers, pointers + 4 * len(reads), scratch, state, step],
+            )
+            self._call(kernel, call)
+        memory.check_guards(kernel)
+        size = output.nbytes // len(rows)
+        data = b"".join(bytes(self._engine.mem_read(at, size)) for at in rows)
+        stack = bytes(self._engine.mem_read(RAM, STACK_BYTES))
+        untouched = len(stack) - len(stack.lstrip(_GUARD[:1]))
+        return KernelRun(
+            np.frombuffer(data, output.dtype).reshape(output.shape),
+            self._instructions,
+            STACK_BYTES - untouched,
+        )
+
+    def close(self) -> None:
+        """Give the core back."""
+        del self._engine
+
+    def __enter__(self) -> KernelCore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _call(self, kernel: Kernel, argument: int) -> None:
+        r = self._registers
+        self._engine.reg_write(r.UC_ARM_REG_R0, argument)
+        self._engine.reg_write(r.UC_ARM_REG_SP, STACK_TOP)
+        self._engine.reg_write(r.UC_ARM_REG_LR, STOP | 1)
+        saved = range(r.UC_ARM_REG_R4, r.UC_ARM_REG_R11 + 1)
+        for register in saved:
+            self._engine.reg_write(register, 0xC0DE_0000 + register)
+        try:
+            self._engine.emu_start(self.elf.address(kernel.symbol) | 1, STOP)
+        except self._error as error:
+            where = self.elf.function_at(self._engine.reg_read(r.UC_ARM_REG_PC))
+            raise RunnerError(f"kernel {kernel.name} faulted in {where}: {error}.") from error
+        host.raise_on(self._engine.reg_read(r.UC_ARM_REG_R0), f"kernel {kernel.name}")
+        kept = all(self._engine.reg_read(x) == 0xC0DE_0000 + x for x in saved)
+        if not kept or self._engine.reg_read(r.UC_ARM_REG_SP) != STACK_TOP:
+            raise RunnerError(f"kernel {kernel.name} did not restore the caller's registers.")
+
+    def _words(self, address: int, values: Sequence[int]) -> None:
+        self._engine.mem_write(address, np.array(values, "<u4").tobytes())
+
+    def _block(self, engine: Any, address: int, size: int, _: object) -> None:
+        if (address, size) not in self._counts:
+            code = bytes(engine.mem_read(address, size))
+            at = count = 0
+            while at < size:
+                wide = code[at + 1] >> 3 >= 0x1D
+                at += 4 if wide else 2
+                count += 1
+            self._counts[address, size] = count
+        self._instructions += self._counts[address, size]
+
+
+class _Memory:
+    """Hands out parts of the emulated RAM with guards around them."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+        self._next = STACK_TOP + GUARD_BYTES
+        self._guards: list[int] = []
+
+    def place(self, data: bytes) -> int:
+        """Write data to memory of its own, aligned to 8."""
+        at, size = self._next, len(data)
+        end = at + size
+        self._next = -(-(end + 2 * GUARD_BYTES) // 8) * 8
+        if self._next > RAM + RAM_BYTES:
+            raise RunnerError("the layer does not fit the emulated memory.")
+        self._engine.mem_write(at - GUARD_BYTES, _GUARD + data + _GUARD)
+        self._guards += [at - GUARD_BYTES, end]
+        return at
+
+    def check_guards(self, kernel: Kernel) -> None:
+        """Raise where a guard was overwritten."""
+        for at in self._guards:
+            if bytes(self._engine.mem_read(at, GUARD_BYTES)) != _GUARD:
+                raise RunnerError(f"kernel {kernel.name} wrote outside of its memory.")
+
+
+def _build(toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Path) -> Elf:
+    root = build.ROOT
+    names = {name for kernel in kernels for name in (kernel.source, *kernel.helpers)}
+    include = [root, root / "include"]
+    objects = []
+    if not toolchain.headers:
+        include.append(SUPPORT / "libc")
+    for name in sorted(names):
+        target = work / f"model_{name.replace('/', '_')}.o"
+        toolchain.compile(root / name, target, include)
+        objects.append(target)
+    if not toolchain.memory:
+        objects.append(work / "library_memory.o")
+        toolchain.compile(SUPPORT / "libc" / "memory.c", objects[-1], include)
+    text = (SUPPORT / "image.ld").read_text("utf-8")
+    parts = {
+        "FLASH_ORIGIN": FLASH,
+        "FLASH_BYTES": FLASH_BYTES,
+        "RAM_ORIGIN": RAM,
+        "RAM_BYTES": RAM_BYTES,
+    }
+    for part, value in parts.items():
+        text = text.replace(f"@{part}@", f"0x{value:x}")
+    script = work / "image.ld"
+    script.write_text(text, "utf-8")
+    symbols = [kernel.symbol for kernel in kernels]
+    toolchain.link(objects, work / "image.elf", script, symbols[0], symbols)
+    return Elf.load(work / "image.elf")
+
+
+def _rows(array: NDArray[np.generic], access: Access) -> list[bytes]:
+    rows = 1 if access.flat else row_count(array.shape)
+    return [row.tobytes() for row in np.ascontiguousarray(array).reshape(rows, -1)]
+
+
+def _touched(access: Access, step: int) -> range:
+    first = access.start + step * access.advance
+    return range(first, first + access.window)
+
+
+def _pointer_count(inputs: Sequence[Access], output: Access) -> int:
+    return output.window + sum(access.window for access in inputs)

@@ -1,0 +1,239 @@
+"""The two-pixel kernels on emulated cores and at their edges, against the numpy reference."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from fedtiny.compiler import reference
+from fedtiny.compiler.ir import Graph, Quantization
+from fedtiny.devices import profiles, toolchains
+from fedtiny.devices.kernel_core import KernelCore
+from fedtiny.errors import RunnerError
+from fedtiny.runtime import host, table
+from fedtiny.runtime.packing import pairs
+from tests.kernels import single_node
+from tests.kernels.single_node import Case
+
+KERNELS = {
+    "conv2d": table.kernel("conv2d_pairs_s8_dsp"),
+    "depthwise_conv2d": table.kernel("depthwise_conv2d_pairs_s8_dsp"),
+}
+RELU, SIGNED, PLAIN = 0, 1, 2
+STACK_BYTES = 512
+
+
+def _cores() -> list[tuple[str, str]]:
+    """Every installed compiler on Cortex-M4; one compiler on the others."""
+    targets = profiles.targets()
+    found = [("cortex-m4", kind) for kind in toolchains.available(targets["cortex-m4"])]
+    return found + [(name, found[0][1]) for name in ("cortex-m7", "cortex-m33") if found]
+
+
+@pytest.fixture(scope="module", params=_cores(), ids="-".join)
+def core(request: pytest.FixtureRequest) -> Iterator[KernelCore]:
+    name, kind = request.param
+    try:
+        made = KernelCore(profiles.targets()[name], list(KERNELS.values()), kind)
+    except RunnerError as error:
+        pytest.skip(str(error))
+    with made:
+        yield made
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    groups = draw(st.sampled_from([1, 1, 1, 0, 2, 4]))
+    channels = draw(st.integers(1, 64 // max(groups, 1))) * max(groups, 1)
+    kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 5)))
+    case = Case(
+        size=(draw(st.integers(1, 4)), draw(st.integers(1, 37)), channels),
+        outputs=draw(st.integers(1, 12)) * max(groups, 1),
+        kernel=kernel,
+        stride=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        padding=draw(st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 2)),
+        dilation=draw(st.tuples(st.integers(1, 2), st.integers(1, 3))),
+        groups=groups,
+        density=draw(st.sampled_from([0.0, 0.02, 0.1, 0.3, 0.7, 1.0])),
+        activation=draw(st.sampled_from(["none", "relu", "relu6"])),
+        zero_points=draw(st.tuples(*[st.sampled_from([-128, -1, 0, 5, 127])] * 2)),
+        gain=draw(st.sampled_from([0.001, 0.01, 0.5, 1.0, 4.0, 300.0])),
+        seed=draw(st.integers(0, 1 << 20)),
+    )
+    return case
+
+
+def fits(case: Case) -> bool:
+    return min(case.output()) >= 1
+
+
+def expected(graph: Graph, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    data = single_node.data(graph, seed)
+    return data["x"], reference.execute(graph, data)["y"]
+
+
+def check_host(graph: Graph, seed: int = 0) -> None:
+    node = graph.nodes[0]
+    x, y = expected(graph, seed)
+    np.testing.assert_array_equal(host.run_kernel(KERNELS[node.op], node, graph, [x]), y)
+
+
+def check_core(core: KernelCore, graph: Graph, seed: int = 0) -> None:
+    node = graph.nodes[0]
+    x, y = expected(graph, seed)
+    run = core.run(KERNELS[node.op], node, graph, [x])
+    np.testing.assert_array_equal(run.output, y)
+    assert run.stack_bytes <= STACK_BYTES
+
+
+def form_of(graph: Graph) -> int:
+    return int(pairs.pack(graph.nodes[0], graph).params["form"])
+
+
+def with_constant(graph: Graph, name: str, values: np.ndarray) -> Graph:
+    tensor = replace(graph[name], data=values)
+    return graph.rewrite(graph.nodes, [tensor])
+
+
+def with_output_scale(graph: Graph, factor: float) -> Graph:
+    """Scales the multiplier of every channel by 1 / factor."""
+    quantization = graph["y"].quantization
+    assert quantization is not None
+    scale = np.float32(quantization.scale * factor)
+    tensor = replace(graph["y"], quantization=Quantization(scale, quantization.zero_point))
+    return graph.rewrite(graph.nodes, [tensor])
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(case=cases().filter(fits))
+def test_core_equals_the_reference(core: KernelCore, case: Case) -> None:
+    check_core(core, single_node.conv2d(case, "int8"), case.seed)
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(case=cases().filter(fits))
+def test_core_equals_the_reference_500_times(core: KernelCore, case: Case) -> None:
+    check_core(core, single_node.conv2d(case, "int8"), case.seed)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(case=cases().filter(fits))
+def test_plain_c_equals_the_reference(case: Case) -> None:
+    graph = single_node.conv2d(case, "int8")
+    check_host(graph, case.seed)
+    node = graph.nodes[0]
+    unpacked = pairs.unpack(pairs.pack(node, graph), node, graph)
+    np.testing.assert_array_equal(unpacked, graph[node.inputs[1]].value)
+
+
+def large(sign: int, channels: int, taps: int) -> Graph:
+    """Weights and inputs at their ends, so that sums need up to `channels * taps**2` * 2^15."""
+    case = Case(
+        (taps, 9, channels), 3, (taps, taps), padding=((0, 0), (0, 0)), zero_points=(-128, 5)
+    )
+    graph = single_node.conv2d(case, "int8")
+    weights = np.full(graph["weights"].shape, 127 * sign, np.int8)
+    weights[1, ..., ::2] *= -1
+    return with_constant(graph, "weights", weights)
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("fill", [-128, 127, None])
+@pytest.mark.parametrize(
+    ("channels", "taps", "form"), [(28, 3, SIGNED), (32, 3, PLAIN), (121, 3, PLAIN)]
+)
+def test_sums_at_the_bound_of_the_low_lane(
+    core: KernelCore, sign: int, fill: int | None, channels: int, taps: int, form: int
+) -> None:
+    graph = large(sign, channels, taps)
+    bias = np.zeros(3, np.int32)
+    graph = with_constant(graph, "bias", bias)
+    assert form_of(graph) == form
+    node = graph.nodes[0]
+    data = single_node.data(graph, 3)
+    if fill is not None:
+        data["x"][:] = fill
+    y = reference.execute(graph, data)["y"]
+    np.testing.assert_array_equal(host.run_kernel(KERNELS["conv2d"], node, graph, [data["x"]]), y)
+    np.testing.assert_array_equal(core.run(KERNELS["conv2d"], node, graph, [data["x"]]).output, y)
+
+
+@pytest.mark.parametrize("activation", ["none", "relu", "relu6"])
+@pytest.mark.parametrize("factor", [2.0**-9, 2.0**-7, 0.02, 1.0, 100.0, 2.0**20])
+def test_scales_from_above_one_to_almost_nothing(
+    core: KernelCore, activation: str, factor: float
+) -> None:
+    case = Case((3, 11, 5), 6, density=0.4, activation=activation, zero_points=(7, -128))  # type: ignore[arg-type]
+    graph = with_output_scale(single_node.conv2d(case, "int8"), factor)
+    check_host(graph)
+    check_core(core, graph)
+
+
+def test_scales_above_a_quarter_take_the_plain_form() -> None:
+    graph = with_output_scale(single_node.conv2d(Case((3, 11, 5), 6), "int8"), 2.0**-9)
+    assert form_of(graph) == PLAIN
+
+
+@pytest.mark.parametrize("value", [1 << 30, -(1 << 30), 40000, -40000, 77])
+def test_channels_without_weights_become_constants(core: KernelCore, value: int) -> None:
+    graph = single_node.conv2d(Case((4, 10, 8), 6, density=0.3), "int8")
+    weights = graph["weights"].value.copy()
+    weights[[0, 3]] = 0
+    bias = graph["bias"].value.copy()
+    bias[[0, 3]] = value
+    graph = with_constant(with_constant(graph, "weights", weights), "bias", bias)
+    assert form_of(graph) == SIGNED
+    check_host(graph)
+    check_core(core, graph)
+
+
+def test_wide_distances_and_distances_that_continue(core: KernelCore) -> None:
+    graph = single_node.conv2d(Case((3, 40, 200), 6, density=1.0), "int8")
+    weights = np.zeros(graph["weights"].shape, np.int8)
+    weights[0, 2, 2, 199] = 3  # one weight, far away
+    weights[1, ::2, 1, ::60] = 5  # every distance too long for 8 bits
+    weights[2, 0, :, :5] = 7
+    weights[2, 2, 2, 199] = -7  # one long distance among short ones
+    weights[4, 1, 1, 0] = -128
+    graph = with_constant(graph, "weights", weights)
+    node = graph.nodes[0]
+    packed = pairs.pack(node, graph)
+    np.testing.assert_array_equal(pairs.unpack(packed, node, graph), weights)
+    check_host(graph)
+    check_core(core, graph)
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17])
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_every_narrow_width(core: KernelCore, width: int, kernel: int) -> None:
+    pad = kernel // 2
+    case = Case((4, width, 12), 5, (kernel, kernel), padding=((pad, pad), (pad, pad)), density=0.3)
+    graph = single_node.conv2d(case, "int8")
+    check_host(graph)
+    check_core(core, graph)
+
+
+def test_instructions_are_those_that_the_costs_say(core: KernelCore) -> None:
+    """On shapes of networks; the coefficients were fitted to others."""
+    kernel = KERNELS["conv2d"]
+    if "cortex-m4" not in kernel.cost:
+        pytest.skip("no coefficients yet")
+    for case in (
+        Case((16, 16, 32), 32, density=0.1, activation="relu", zero_points=(-128, -128)),
+        Case((32, 32, 16), 32, (1, 1), (2, 2), ((0, 0), (0, 0)), density=0.2),
+        Case((8, 8, 64), 64, density=0.05),
+    ):
+        graph = single_node.conv2d(case, "int8")
+        node = graph.nodes[0]
+        counted = core.run(kernel, node, graph, [single_node.data(graph)["x"]]).instructions
+        predicted = table.instructions(kernel, node, graph, "cortex-m4")
+        assert predicted == pytest.approx(counted, rel=0.05)
