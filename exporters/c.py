@@ -220,9 +220,9 @@ def _number(value: int | float) -> str:
 
 def c_float(value: np.float32) -> str:
     """The shortest C literal that reads back as the same float."""
-    text = np.format_float_positional(value, unique=True, trim="0")
-    if len(text) > 12:
-        text = np.format_float_scientific(value, unique=True, trim="0")
+    plain = np.format_float_positional(value, unique=True, trim="0")
+    scientific = np.format_float_scientific(value, unique=True, trim="-")
+    text = plain if len(plain) <= len(scientific) else scientific
     return f"{text}f"
 
 

@@ -40,6 +40,7 @@ class Builder:
     seed: int = 0
     tensors: dict[str, Tensor] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
+    inputs: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.random = np.random.default_rng(self.seed)
@@ -50,9 +51,10 @@ class Builder:
         scale = self.random.uniform(0.02, 0.06)
         return Quantization(np.float32(scale), np.int32(self.random.integers(-20, 20)))
 
-    def input(self, *shape: int) -> str:
-        self.tensors["input"] = Tensor("input", shape, self.dtype, self._quantization())
-        return "input"
+    def input(self, *shape: int, name: str = "input") -> str:
+        self.tensors[name] = Tensor(name, shape, self.dtype, self._quantization())
+        self.inputs.append(name)
+        return name
 
     def _activation(
         self,
@@ -160,7 +162,7 @@ class Builder:
 
     def graph(self, *outputs: str) -> Graph:
         names = outputs or (self.nodes[-1].output,)
-        return Graph(self.name, self.tensors, tuple(self.nodes), ("input",), names).verify()
+        return Graph(self.name, self.tensors, tuple(self.nodes), tuple(self.inputs), names).verify()
 
 
 def resnet8(dtype: DType = "int8", density: float = 1.0, size: int = 32, width: int = 16) -> Graph:
