@@ -125,7 +125,12 @@ def train(out: Path, resume: bool, **options: Any) -> int:
         if given.get("alpha") == "iid":
             given["alpha"] = None
         config = TrainConfig(**given)
-        pipeline.train(config, out, resume=resume, progress=run.progress)
+        try:
+            pipeline.train(config, out, resume=resume, progress=run.progress)
+        except KeyboardInterrupt:
+            if (out / "checkpoints").is_dir():
+                run.progress.log("the rounds that were finished are kept; --resume goes on there")
+            raise
 
         from fedtiny.report.run import read_run
         from fedtiny.report.terminal import print_run

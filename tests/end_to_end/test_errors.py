@@ -56,6 +56,7 @@ def place(tmp_path_factory):
         timeout=240,
     )
     assert result.returncode == 0, result.stderr
+    assert "accuracy" in (folder / "run" / "report.html").read_text()
     return folder
 
 
@@ -218,7 +219,7 @@ def interrupted(words, cwd, marker, delay):
     seen = []
     for line in process.stderr:
         seen.append(line)
-        if marker in line:
+        if line.startswith(marker):
             break
     else:
         pytest.fail("the marker never came: " + "".join(seen))
@@ -228,17 +229,21 @@ def interrupted(words, cwd, marker, delay):
     return process.returncode, stdout, "".join(seen) + stderr
 
 
-@pytest.mark.parametrize(("workers", "delay"), [(0, 0.0), (2, 0.0), (2, 1.5)])
-def test_ctrl_c_while_training(place, tmp_path, workers, delay):
+@pytest.mark.parametrize(
+    ("workers", "marker", "delay"),
+    [(0, "pretraining", 0.0), (2, "pretraining", 0.5), (0, "training", 0.5), (2, "training", 1.0)],
+)
+def test_ctrl_c_while_training(place, tmp_path, workers, marker, delay):
     out = tmp_path / "run"
     words = [*train_words("data.npz", out, 2000), "--workers", str(workers)]
-    code, stdout, stderr = interrupted(words, place, "", delay)
+    code, stdout, stderr = interrupted(words, place, marker, delay)
     assert code == 130, stderr
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1].startswith("fedtiny: interrupted")
     assert stdout == ""
     assert [name for name in names(tmp_path) if name != "run"] == []
-    assert not (out / "model.safetensors").exists()
+    assert set(names(out) if out.exists() else ()) <= {"checkpoints"}
+    assert ("--resume" in stderr) == (marker == "training")
 
 
 @pytest.mark.parametrize("delay", [0.0, 0.5])
