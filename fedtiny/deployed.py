@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fedtiny.compiler.quantization import dequantize_values, per_tensor, quantize_values
+from fedtiny.devices.cache import cache_folder
 from fedtiny.errors import RunnerError, UsageError
 from fedtiny.runtime import build
 
@@ -214,11 +215,10 @@ def _library(folder: Path) -> Path:
     digest.update(glue.read_bytes())
     for path in sorted((*sources, *folder.rglob("*.h"))):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    target = build.cache_folder() / f"model-{digest.hexdigest()[:24]}.so"
+    target = cache_folder("models") / f"{digest.hexdigest()[:24]}.so"
     if target.is_file():
         return target
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as work, resources.as_file(glue) as own:
             built = Path(work) / target.name
             files = [str(path) for path in (*sources, own)]

@@ -59,7 +59,7 @@ def plan(
     _check_graph(graph, fed)
     nodes = layer_nodes(graph)
     options = [_options(node, graph, target) for node in nodes]
-    schedules: tuple[Schedule, ...] = ("layers",) if ram == "speed" else ("rows", "layers")
+    schedules: tuple[Schedule, ...] = ("layers",) if ram == "speed" else ("layers", "rows")
     best: ExecutionPlan | None = None
     for choice in _choices(options, graph, ram):
         layers = [_layer(*item, graph, target) for item in zip(nodes, choice, strict=True)]
