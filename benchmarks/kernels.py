@@ -98,8 +98,8 @@ def figures(
         for kernel in table.kernels():
             if kernel.op != op or op not in ops or kernel.dtype not in dtypes:
                 continue
-            sparse = "dense" not in kernel.patterns
-            for density in DENSITIES if sparse else (1.0,):
+            skips = "dense" not in kernel.patterns or kernel.packing == "pairs"
+            for density in (*DENSITIES, 1.0) if skips else (1.0,):
                 graph = build(op, replace(case, density=density), kernel.dtype)  # type: ignore[arg-type]
                 node = graph.nodes[0]
                 if kernel not in table.candidates(node, graph, target.isa):

@@ -5,45 +5,9 @@
  * nothing; every nonzero then is one weight times eight consecutive inputs.
  */
 #include "src/requantize.h"
-
-#include <string.h>
+#include "src/tile.h"
 
 enum { LANES = 8 };
-
-typedef fedtiny_conv2d_csr_s8_params params_t;
-
-/* Scratch becomes int8 (kernel_h, in_c, phases, columns); the tile starts at input column first. */
-static void gather(const fedtiny_call *call, const params_t *p, int32_t first) {
-    const size_t plane = (size_t)p->phases * p->columns; /* from channel to channel */
-    int8_t *tile = call->scratch;
-    memset(tile, p->input_zero_point, p->kernel_h * p->in_c * plane);
-    for (int32_t ky = 0; ky < p->kernel_h; ky++, tile += p->in_c * plane) {
-        const int8_t *row = call->in[ky * p->dilation_h];
-        if (row == NULL) {
-            continue;
-        }
-        for (int32_t phase = 0; phase < p->phases; phase++) {
-            for (int32_t q = 0; q < p->columns; q++) {
-                const int32_t column = first + q * p->stride_w + phase;
-                if (column < 0 || column >= p->in_w) {
-                    continue;
-                }
-                const int8_t *from = row + column * p->in_c;
-                int8_t *to = tile + phase * p->columns + q;
-                int32_t c = p->in_c;
-                for (; c >= 4; c -= 4, from += 4, to += 4 * plane) {
-                    to[0] = from[0];
-                    to[plane] = from[1];
-                    to[2 * plane] = from[2];
-                    to[3 * plane] = from[3];
-                }
-                for (; c > 0; c--, to += plane) {
-                    *to = *from++;
-                }
-            }
-        }
-    }
-}
 
 /* acc[l] = start + sum over entries of weight * tile[position + l]; returns the next entry. */
 static const uint8_t *accumulate(const int8_t *tile, const uint8_t *entry, uint32_t count,
@@ -68,17 +32,20 @@ static const uint8_t *accumulate(const int8_t *tile, const uint8_t *entry, uint3
 }
 
 fedtiny_status fedtiny_conv2d_csr_s8(const fedtiny_call *call) {
-    const params_t *p = call->params;
+    const fedtiny_conv2d_csr_s8_params *p = call->params;
     const uint16_t *counts = fedtiny_constant(call, p->counts);
     const int32_t *bias = fedtiny_constant(call, p->bias);
     const int32_t *multipliers = fedtiny_constant(call, p->multipliers);
     const int8_t *shifts = fedtiny_constant(call, p->shifts);
     const int32_t low = p->output_min, high = p->output_max, zero_point = p->output_zero_point;
+    const fedtiny_tile tile = {p->in_w,     p->in_c,   p->kernel_h, p->dilation_h,
+                               p->stride_w, p->phases, p->columns};
     int8_t *out = call->out[0];
     for (int32_t x = 0; x < p->out_w; x += LANES, out += LANES * p->out_c) {
         const int32_t valid = p->out_w - x < LANES ? p->out_w - x : LANES;
         const uint8_t *entry = fedtiny_constant(call, p->entries);
-        gather(call, p, x * p->stride_w - p->pad_left);
+        fedtiny_gather_tile(&tile, call->in, x * p->stride_w - p->pad_left, p->input_zero_point,
+                            call->scratch);
         for (int32_t o = 0; o < p->out_c; o++) {
             int32_t acc[LANES];
             entry = accumulate(call->scratch, entry, counts[o], bias[o], acc);

@@ -168,12 +168,16 @@ def folded_bias(node: Node, graph: Graph) -> NDArray[np.int32]:
 
     With it `acc = bias + sum(w * x)` over raw inputs, where padding reads as the zero point.
     """
-    weights = weights_of(node, graph).astype(np.int64)
     outputs = graph[node.output].shape[-1]
-    sums = weights.reshape(outputs, -1).sum(1)
+    sums = weights_of(node, graph).astype(np.int64).reshape(outputs, -1).sum(1)
+    return folded(node, graph, sums)
+
+
+def folded(node: Node, graph: Graph, sums: NDArray[np.int64]) -> NDArray[np.int32]:
+    """`folded_bias` where each output's sum of weights is known."""
     bias = graph[node.inputs[2]].value.astype(np.int64)
-    folded = bias - zero_point_of(graph, node.inputs[0]) * sums
-    wrapped: NDArray[np.int32] = ((folded + 2**31) % 2**32 - 2**31).astype(np.int32)
+    exact = bias - zero_point_of(graph, node.inputs[0]) * sums
+    wrapped: NDArray[np.int32] = ((exact + 2**31) % 2**32 - 2**31).astype(np.int32)
     return wrapped
 
 

@@ -2,23 +2,11 @@
  * and as its definition. */
 #include "pairs.h"
 
+#include "multiply_high.h"
+
 #include <string.h>
 
 #if !FEDTINY_PAIRS_DSP
-
-/* (addend * 2^32 + a * b) / 2^32, halves upwards: the SMMLAR instruction. */
-static int32_t multiply_add_high(int32_t a, int32_t b, int32_t addend) {
-    return (int32_t)(addend + (((int64_t)a * b + (1ll << 31)) >> 32));
-}
-
-static int8_t scale(int32_t sum, int32_t factor, int32_t divisor, int32_t zero_point, int form) {
-    int32_t value = multiply_add_high(sum, factor, sum);
-    if (form == FEDTINY_PAIRS_SIGNED) {
-        value += value >> 31;
-    }
-    value = multiply_add_high(value, divisor, zero_point);
-    return (int8_t)fedtiny_clamp_s32(value, INT8_MIN, INT8_MAX);
-}
 
 static int32_t low_lane(int64_t sum) {
     return (int32_t)((uint32_t)sum << 8) >> 8;
@@ -32,6 +20,7 @@ void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
     const uint8_t *stream = call->stream;
     int8_t *out = call->out;
     int32_t *sums = call->out;
+    const int is_signed = call->form == FEDTINY_PAIRS_SIGNED;
     for (;;) {
         int64_t start, sum[FEDTINY_PAIRS_TILE];
         uint16_t list[2]; /* passes, entry */
@@ -67,10 +56,10 @@ void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
         stream += sizeof scaling;
         for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
             int8_t *pixel = out + i * call->stride;
-            pixel[0] =
-                scale(low_lane(sum[i]), scaling[0], scaling[1], call->zero_point, call->form);
-            pixel[call->distance + 1] =
-                scale(high_lane(sum[i]), scaling[0], scaling[1], call->zero_point, call->form);
+            pixel[0] = fedtiny_scale_s8(low_lane(sum[i]), scaling[0], scaling[1],
+                                        call->zero_point, is_signed);
+            pixel[call->distance + 1] = fedtiny_scale_s8(high_lane(sum[i]), scaling[0], scaling[1],
+                                                         call->zero_point, is_signed);
         }
         out++;
     }

@@ -173,6 +173,30 @@ FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_s8_params) == 40, fedtiny_depthwi
 FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_s8_params, output_max) == 37, fedtiny_depthwise_conv2d_s8_params_last);
 
 typedef struct {
+    uint32_t weights;     /* offset of int8 (channels, taps) */
+    uint32_t offsets;     /* offset of uint16 (taps): of a tap from its channel's plane in the tile */
+    uint32_t bias;        /* offset of int32 (channels), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (channels) */
+    uint32_t shifts;      /* offset of int8 (channels) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t channels;
+    uint16_t taps;        /* kernel_h * kernel_w */
+    uint16_t kernel_h;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t pad_left;
+    uint16_t phases;      /* of the stride, in the tile */
+    uint16_t columns;     /* elements of one phase of one channel, in the tile */
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_depthwise_conv2d_tile_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_tile_s8_params) == 44, fedtiny_depthwise_conv2d_tile_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_tile_s8_params, output_max) == 43, fedtiny_depthwise_conv2d_tile_s8_params_last);
+
+typedef struct {
     uint32_t weights; /* offset of float (kernel_h, kernel_w, channels) */
     uint32_t bias;    /* offset of float (channels) */
     float output_min; /* clamp, inclusive */
@@ -279,6 +303,18 @@ FEDTINY_ASSERT(sizeof(fedtiny_add_s8_params) == 36, fedtiny_add_s8_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_add_s8_params, output_max) == 33, fedtiny_add_s8_params_last);
 
 typedef struct {
+    uint32_t table;    /* offset of int32 (256) */
+    uint32_t elements; /* of a row */
+    int32_t factor;    /* 2 * multiplier - 2^32 */
+    int32_t divisor;   /* 2^(32 + shift) */
+    uint8_t shifted;   /* which input is shifted; the other is looked up */
+    uint8_t relu;      /* outputs below the zero point are clamped anyway */
+    int8_t output_zero_point;
+} fedtiny_add_table_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_add_table_s8_params) == 20, fedtiny_add_table_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_add_table_s8_params, output_zero_point) == 18, fedtiny_add_table_s8_params_last);
+
+typedef struct {
     uint32_t elements; /* of a row */
     float output_min;  /* clamp, inclusive */
     float output_max;  /* clamp, inclusive */
@@ -343,6 +379,7 @@ fedtiny_status fedtiny_conv2d_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_pairs_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_tile_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_pairs_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
@@ -351,6 +388,7 @@ fedtiny_status fedtiny_fully_connected_csr_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_add_table_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_average_pool2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_average_pool2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_s8(const fedtiny_call *call);
