@@ -166,6 +166,12 @@ def test_an_activation_of_the_input_becomes_a_pool_that_copies():
     assert_same(graph, fuse_activation(graph))
 
 
+def test_activations_in_a_row_keep_both_limits():
+    lowered = lower(chain(BatchNorm(), Relu("relu6"), Relu()))
+    x = np.full((1, 2, 2, 3), 100, np.float32)
+    np.testing.assert_array_equal(execute(lowered, {"x0": x})["x3"], np.full((1, 2, 2, 3), 6))
+
+
 def test_a_batch_norm_of_a_vector_without_layer_is_named():
     with pytest.raises(UnsupportedError, match="'n0': batch_norm of a vector"):
         lower(chain(BatchNorm(), shape=(1, 3)))

@@ -138,8 +138,9 @@ def test_degenerate_layers_still_equal_litert(weights, bias, ranges, tmp_path):
     np.testing.assert_array_equal(execute(made, x)["y"], theirs["y"])
 
 
-def test_a_channel_of_zeros_keeps_its_bias():
-    made = quantize(convolution([0, 1], [0.5, 0]), {"input": (-1, 1), "y": (-1, 1)})
+@pytest.mark.parametrize("weight", [0.0, 1e-12])
+def test_a_channel_of_next_to_nothing_keeps_its_bias(weight):
+    made = quantize(convolution([weight, 1], [0.5, 0]), {"input": (-1, 1), "y": (-1, 1)})
     x = {"input": np.array([[[[0]]]], np.int8)}
     y = dequantize_values(execute(made, x)["y"], made["y"].quantization).ravel()
     assert y[0] == pytest.approx(0.5, abs=1 / 255)

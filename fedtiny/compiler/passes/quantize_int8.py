@@ -124,7 +124,6 @@ def _quantize_constants(graph: Graph, node: Node, s_in: float, tensors: dict[str
     zeros = np.zeros(scale.shape, np.int32)
     quantization = Quantization(scale.astype(np.float32), zeros, axis)
     q = quantize_values(weights.value, quantization)  # type: ignore[arg-type]
-    q = np.maximum(q, np.int8(-INT8_MAX))
     pattern = weights.pattern
     if pattern is not None and pattern.kind != "dense":
         pattern = replace(pattern, density=Pattern.of(q).density)
