@@ -47,9 +47,16 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Multiply-accumulates, padding included; outputs; output pixels; output rows."""
+    """Multiply-accumulates with padding (`macs`) and without, taps without, outputs, rows."""
     window = geometry.window(node, graph)
-    pixels = window.out_h * window.out_w
-    taps = window.kernel_h * window.kernel_w * window.in_c // window.groups
-    outputs = pixels * window.out_c
-    return {"macs": outputs * taps, "outputs": outputs, "pixels": pixels, "rows": window.out_h}
+    outputs = window.out_h * window.out_w * window.out_c
+    depth = window.in_c // window.groups
+    taps = window.inner_taps() * window.out_c
+    return {
+        "macs": outputs * window.kernel_h * window.kernel_w * depth,
+        "inner_macs": taps * depth,
+        "inner_taps": taps,
+        "taps": outputs * window.kernel_h * window.kernel_w,
+        "outputs": outputs,
+        "rows": window.out_h,
+    }

@@ -115,10 +115,12 @@ def tile_features(node: Node, graph: Graph, shape: Tile, pixels: int) -> dict[st
     """Features of a kernel that computes `pixels` output pixels a tile."""
     window = geometry.window(node, graph)
     tiles = window.out_h * -(-window.out_w // pixels)
-    nonzeros = int(np.count_nonzero(geometry.weights_of(node, graph)))
+    weights, offsets = _taps(node, graph, shape)
+    nonzeros = int(np.count_nonzero(weights))
+    int8 = weights.dtype == np.int8
     return {
         "nonzero_macs": nonzeros * window.out_h * window.out_w,
-        "tile_nonzeros": tiles * nonzeros,
+        "tile_entries": tiles * (csr.entry_count(weights, offsets) if int8 else nonzeros),
         "tile_channels": tiles * window.out_c,
         "tile_elements": tiles * shape.elements,
         "outputs": window.out_h * window.out_w * window.out_c,

@@ -43,6 +43,16 @@ def encode(
     return np.array(counts, np.uint16), np.frombuffer(bytes(stream), np.uint8)
 
 
+def entry_count(weights: NDArray[np.generic], offsets: NDArray[np.int64]) -> int:
+    """How many entries `encode` makes, without making them."""
+    order = np.argsort(offsets, axis=1)
+    where = np.take_along_axis(offsets, order, 1)
+    output, tap = np.nonzero(np.take_along_axis(weights, order, 1))
+    position = where[output, tap]
+    before = np.where(np.diff(output, prepend=-1) == 0, np.roll(position, 1), 0)
+    return len(position) + int(((position - before) // DELTA_MAX).sum())
+
+
 def decode(
     counts: NDArray[np.uint16], entries: NDArray[np.uint8], offsets: NDArray[np.int64]
 ) -> NDArray[np.int8]:

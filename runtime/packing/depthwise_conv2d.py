@@ -50,9 +50,9 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Multiply-accumulates, padding included; outputs; output pixels; output rows."""
+    """Multiply-accumulates with padding (`macs`) and without; outputs; output rows."""
     window = geometry.window(node, graph)
-    pixels = window.out_h * window.out_w
-    outputs = pixels * window.out_c
+    outputs = window.out_h * window.out_w * window.out_c
     macs = outputs * window.kernel_h * window.kernel_w
-    return {"macs": macs, "outputs": outputs, "pixels": pixels, "rows": window.out_h}
+    inner = window.inner_taps() * window.in_c
+    return {"macs": macs, "inner_macs": inner, "outputs": outputs, "rows": window.out_h}

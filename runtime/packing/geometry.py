@@ -75,6 +75,17 @@ class Window:
         reads = Access(node.inputs[0], self.reach_h, self.stride_h, -self.pad_top)
         return reads, Access(node.output, 1, 1)
 
+    def inner_taps(self) -> int:
+        """Taps of the kernel over all output pixels that meet a pixel of the input."""
+        counts = []
+        for out, size, kernel, stride, dilation, pad in (
+            (self.out_h, self.in_h, self.kernel_h, self.stride_h, self.dilation_h, self.pad_top),
+            (self.out_w, self.in_w, self.kernel_w, self.stride_w, self.dilation_w, self.pad_left),
+        ):
+            at = np.arange(out)[:, None] * stride + np.arange(kernel) * dilation - pad
+            counts.append(int(((at >= 0) & (at < size)).sum()))
+        return counts[0] * counts[1]
+
     def fits(self) -> bool:
         """Whether every number fits the 16-bit fields of the parameter structs."""
         return max(vars(self).values()) <= U16_MAX and self.reach_h <= U16_MAX

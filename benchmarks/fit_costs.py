@@ -1,0 +1,120 @@
+"""Fits the cost coefficients of kernels to instruction counts on an emulated core.
+
+    python -m benchmarks.fit_costs cortex-m4 [--compiler gcc|zig] [--kernel NAME]... [--write]
+
+Two thirds of the random layers are fitted (non-negative least squares of relative errors), the
+others are only predicted; the error printed is theirs. `--write` puts the coefficients into the
+rows of runtime/kernels.toml.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from scipy.optimize import nnls
+
+from benchmarks.kernels import build, count
+from fedtiny.devices import profiles
+from fedtiny.devices.profiles import Target
+from fedtiny.runtime import table
+from fedtiny.runtime.contract import Kernel
+from tests.kernels import single_node
+from tests.kernels.single_node import Case
+
+LAYERS = 15
+SAME = ((1, 1), (1, 1))
+NONE = ((0, 0), (0, 0))
+
+
+def layers(kernel: Kernel) -> list[Case]:
+    """Random layers of realistic proportions that the kernel supports."""
+    rng = random.Random(kernel.name)
+    found: list[Case] = []
+    while len(found) < LAYERS:
+        side = rng.choice([3, 5, 8, 10, 13, 16, 25])
+        channels = rng.choice([3, 4, 8, 10, 16, 24, 32, 48, 64])
+        size = rng.choice([1, 3, 3, 3])
+        stride = rng.choice([1, 1, 2])
+        case = Case(
+            size=(rng.choice([3, 4, 6]), side, channels),
+            outputs=rng.choice([4, 10, 16, 24, 32, 48, 64]),
+            kernel=(size, size),
+            stride=(stride, stride),
+            padding=SAME if size == 3 else NONE,
+            groups=0 if kernel.op == "depthwise_conv2d" else 1,
+            density=rng.choice([0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8]),
+            activation=rng.choice(["none", "relu"]),
+            seed=len(found),
+        )
+        if kernel.op == "fully_connected":
+            case = replace(case, size=(1, 1, rng.choice([16, 64, 100, 256, 640])))
+        elif kernel.packing == "global_average_pool2d":
+            case = replace(case, kernel=case.size[:2], stride=(1, 1), padding=NONE)
+        elif kernel.op == "average_pool2d":
+            case = replace(case, kernel=(2, 2), padding=NONE)
+        found.append(case)
+    return found
+
+
+def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str, float], float]:
+    """Coefficients of a kernel, and the worst relative error on layers that were not fitted."""
+    rows, counts = [], []
+    for case in layers(kernel):
+        make = single_node.add if kernel.op == "add" else None
+        graph = make(case, kernel.dtype) if make else build(kernel.op, case, kernel.dtype)  # type: ignore[arg-type]
+        node, module = graph.nodes[0], table.packing(kernel)
+        if module.supports(node, graph):
+            rows.append(module.features(node, graph))
+            counts.append(count(kernel, graph, target, compiler))
+    # A tile computes all its lanes, so what they are worth says nothing further.
+    names = [n for n in rows[0] if n != "nonzero_macs" or "tile_entries" not in rows[0]]
+    matrix = np.array([[row[name] for name in names] for row in rows], np.float64)
+    relative = matrix / np.array(counts, np.float64)[:, None]
+    fitted = np.arange(len(rows)) % 3 != 2
+    solution, _ = nnls(relative[fitted], np.ones(int(fitted.sum())))
+    error = float(np.abs(relative[~fitted] @ solution - 1).max())
+    found = {n: float(f"{c:.4g}") for n, c in zip(names, solution, strict=True) if c > 0}
+    return found, error
+
+
+def write(kernel: Kernel, name: str, coefficients: dict[str, float], error: float) -> None:
+    """Replace one set of coefficients in the kernel's row."""
+    path = Path(str(resources.files("fedtiny.runtime"))) / "kernels.toml"
+    text = path.read_text("utf-8")
+    start = text.index(f'[[kernel]]\nname = "{kernel.name}"\n')
+    end = text.index("\n\n", start)
+    row = re.sub(rf"\ncost\.{re.escape(name)} = .*", "", text[start:end])
+    terms = ", ".join(f"{feature} = {value}" for feature, value in coefficients.items())
+    row += f"\ncost.{name} = {{ {terms} }} # within {100 * error:.0f} %"
+    path.write_text(text[:start] + row + text[end:], "utf-8")
+
+
+def main() -> None:
+    """Fit, print, and write where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("target")
+    parser.add_argument("--compiler", choices=("gcc", "zig"))
+    parser.add_argument("--kernel", action="append")
+    parser.add_argument("--write", action="store_true")
+    given = parser.parse_args()
+    target = profiles.target(given.target)
+    for kernel in table.kernels():
+        if given.kernel and kernel.name not in given.kernel:
+            continue
+        if not set(kernel.isa) <= set(target.isa):
+            continue
+        coefficients, error = fit(kernel, target, given.compiler)
+        terms = ", ".join(f"{n} = {value:g}" for n, value in coefficients.items())
+        print(f"{kernel.name:32} worst error {100 * error:5.1f} %   {terms}", flush=True)
+        if given.write:
+            write(kernel, target.cost, coefficients, error)
+
+
+if __name__ == "__main__":
+    main()
