@@ -150,9 +150,9 @@ def read_model(data: bytes, name: str) -> ModelRecord:
     graph = model.graph
     if graph.sparse_initializer:
         raise UnsupportedError(f"{name}: sparse initializers are not supported, dense ones are.")
-    constants = {t.name: read_tensor(t, name) for t in graph.initializer}
-    inputs = tuple(_input(v, name) for v in graph.input if v.name not in constants)
-    outputs = tuple(v.name for v in graph.output)
+    constants = {_text(t.name, name): read_tensor(t, name) for t in graph.initializer}
+    inputs = tuple(_input(v, name) for v in graph.input if _text(v.name, name) not in constants)
+    outputs = tuple(_text(v.name, name) for v in graph.output)
     if not inputs or not outputs:
         raise UsageError(f"{name}: its graph has no input or no output.")
     nodes = tuple(_node(n, i, name) for i, n in enumerate(graph.node))
@@ -160,15 +160,15 @@ def read_model(data: bytes, name: str) -> ModelRecord:
 
 
 def _node(node: onnx.NodeProto, index: int, file: str) -> NodeRecord:
-    first = next((o for o in node.output if o), f"node_{index}")
-    plain = node.domain in ("", "ai.onnx")
+    outputs = tuple(_text(o, file) for o in node.output)
+    domain, op = _text(node.domain, file), _text(node.op_type, file)
     return NodeRecord(
         file=file,
-        name=node.name or first,
-        op=node.op_type if plain else f"{node.domain}.{node.op_type}",
-        inputs=tuple(node.input),
-        outputs=tuple(node.output),
-        attributes={a.name: a for a in node.attribute},
+        name=_text(node.name, file) or next((o for o in outputs if o), f"node_{index}"),
+        op=_printable(op if domain in ("", "ai.onnx") else f"{domain}.{op}"),
+        inputs=tuple(_text(i, file) for i in node.input),
+        outputs=outputs,
+        attributes={_text(a.name, file): a for a in node.attribute},
     )
 
 
@@ -180,7 +180,7 @@ def _input(value: onnx.ValueInfoProto, file: str) -> InputRecord:
     sizes = [d.dim_value if d.HasField("dim_value") else 0 for d in kind.shape.dim]
     if sizes and sizes[0] in (0, -1):
         sizes[0] = 1
-    names = [d.dim_param or str(d.dim_value) for d in kind.shape.dim]
+    names = [_printable(_text(d.dim_param, file)) or str(d.dim_value) for d in kind.shape.dim]
     if len(sizes) < 2 or sizes[0] != 1 or min(sizes) < 1:
         raise UnsupportedError(
             f"{where} has the shape [{', '.join(names)}]; a batch dimension of 1 (or an open one) "
@@ -189,6 +189,18 @@ def _input(value: onnx.ValueInfoProto, file: str) -> InputRecord:
     if len(sizes) > 8 or math.prod(sizes) > MAX_ELEMENTS:
         raise UsageError(f"{where} has the shape [{', '.join(names)}], which is too large.")
     return InputRecord(value.name, tuple(sizes), kind.elem_type)
+
+
+def _text(value: str | bytes, file: str) -> str:
+    """A string of the file; protobuf gives bytes where it is not UTF-8."""
+    if isinstance(value, bytes):
+        raise UsageError(f"{file}: not a readable ONNX file: the name {value!r} is not UTF-8.")
+    return value
+
+
+def _printable(text: str) -> str:
+    """The text, escaped where it would break a message's one line."""
+    return text if text.isprintable() else repr(text)
 
 
 def read_tensor(tensor: onnx.TensorProto, file: str) -> NDArray[Any]:
