@@ -65,6 +65,7 @@ class EmulatedCore:
         self.link, self.pc, self.sp = (
             getattr(constants, family + name) for name in ("LR", "PC", "SP")
         )
+        self.status = constants.UC_ARM_REG_XPSR if self.thumb else 0
         self.engine.ctl_set_cpu_model(getattr(constants, prefix + str(settings["cpu"])))
         self.error_type = unicorn.UcError
 
@@ -149,6 +150,7 @@ class EmulatedCore:
             first_argument=self.arguments[0],
             link_register=self.link,
             program_counter=self.pc,
+            status=self.status,
             call_offset=CALL_POINTERS * self.elf.pointer_bytes,
         )
 
@@ -176,6 +178,7 @@ class EmulatedCore:
 
         self.trace.stop = address(uclib.uc_emu_stop)
         self.trace.read_register = address(uclib.uc_reg_read)
+        self.trace.write_register = address(uclib.uc_reg_write)
         for kind, callback in (
             (unicorn.UC_HOOK_BLOCK, library.trace_block),
             (access, library.trace_access),

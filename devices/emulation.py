@@ -28,6 +28,7 @@ STACK = 0
 """Index of the stack in `Trace.regions`."""
 
 PAGE_BYTES = 4096
+_IT_STATE = 0x0600_FC00  # bits of the status register; see clear_it_state in unicorn_trace.c
 _WRITES = (17, 20)  # UC_MEM_WRITE, UC_MEM_WRITE_UNMAPPED
 
 
@@ -66,6 +67,7 @@ class Trace(ctypes.Structure):
             for name in (
                 "stop",
                 "read_register",
+                "write_register",
                 "code",
                 "blocks",
                 "entries",
@@ -98,6 +100,7 @@ class Trace(ctypes.Structure):
                 "first_argument",
                 "link_register",
                 "program_counter",
+                "status",
                 "call_offset",
                 "fault",
                 "fault_size",
@@ -106,6 +109,7 @@ class Trace(ctypes.Structure):
         ),
         ("layer", ctypes.c_int32),
         ("step", ctypes.c_int32),
+        ("conditional", ctypes.c_uint32),
     )
 
 
@@ -167,6 +171,8 @@ class PythonCallbacks:
     def access(self, engine: Any, kind: int, address: int, size: int, _: int, __: object) -> None:
         """The program is about to read or write memory."""
         t = self.trace
+        if t.thumb and (status := engine.reg_read(t.status)) & _IT_STATE:
+            engine.reg_write(t.status, status & ~_IT_STATE)
         wanted = WRITE if kind in _WRITES else READ
         for region in self.regions:
             inside = address >= region.begin and address + size <= region.end

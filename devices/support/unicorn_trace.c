@@ -23,6 +23,7 @@ typedef struct {
 typedef struct {
     int (*stop)(void *engine);
     int (*read_register)(void *engine, int id, void *value);
+    int (*write_register)(void *engine, int id, const void *value);
     const uint8_t *code;
     uint32_t *blocks;
     const uint8_t *entries;
@@ -34,9 +35,10 @@ typedef struct {
     uint64_t code_begin, code_bytes, stack_begin, limit;
     uint64_t instructions, return_address, fault_address, fault_pc;
     uint32_t n_regions, n_layers, thumb;
-    uint32_t first_argument, link_register, program_counter, call_offset;
+    uint32_t first_argument, link_register, program_counter, status, call_offset;
     uint32_t fault, fault_size, fault_write;
     int32_t layer, step;
+    uint32_t conditional; /* bit 0: this block has IT instructions, bit 1: the one before had */
 } trace;
 
 static uint32_t crc32(uint32_t crc, const uint8_t *data, uint32_t bytes) {
@@ -68,16 +70,30 @@ static void fail(trace *t, void *engine, uint32_t fault, uint64_t address) {
     t->stop(engine);
 }
 
-static uint32_t count(const trace *t, uint64_t offset, uint32_t size) {
-    uint32_t instructions = 0;
+/* size << 16 | whether it has an IT instruction << 15 | instructions, of the block at an offset. */
+static uint32_t describe(const trace *t, uint64_t offset, uint32_t size) {
+    uint32_t instructions = 0, conditional = 0;
     if (!t->thumb) {
-        return size / 4;
+        return size << 16 | size / 4;
     }
     for (uint64_t at = offset; at < offset + size; instructions++) {
         const uint32_t half = (uint32_t)t->code[at] | (uint32_t)t->code[at + 1] << 8;
+        conditional |= (half & 0xff00) == 0xbf00 && (half & 0xf) != 0;
         at += half >> 11 >= 0x1d ? 4 : 2;
     }
-    return instructions;
+    return size << 16 | conditional << 15 | instructions;
+}
+
+/* Before it calls us for an access inside of an IT block, the emulator writes the block's state to
+ * the status register, where the code it has translated expects none: the instructions after the
+ * translated block would be skipped. So take it out again. */
+static void clear_it_state(trace *t, void *engine) {
+    const uint32_t it_state = 0x0600fc00;
+    uint32_t status = (uint32_t)register_value(t, engine, t->status);
+    if ((status & it_state) != 0) {
+        status &= ~it_state;
+        t->write_register(engine, (int)t->status, &status);
+    }
 }
 
 static void begin_step(trace *t, void *engine) {
@@ -121,11 +137,12 @@ void trace_block(void *engine, uint64_t address, uint32_t size, void *context) {
     if (t->layer < 0 && t->entries[offset >> 1]) {
         begin_step(t, engine);
     }
-    uint32_t *block = &t->blocks[offset >> 1]; /* size and instructions of the block seen here */
+    uint32_t *block = &t->blocks[offset >> 1]; /* what was seen to begin here */
     if (*block >> 16 != size) {
-        *block = size << 16 | count(t, offset, size);
+        *block = describe(t, offset, size);
     }
-    const uint32_t instructions = *block & 0xffff;
+    const uint32_t instructions = *block & 0x7fff;
+    t->conditional = (t->conditional << 1 | (*block >> 15 & 1)) & 3;
     t->instructions += instructions;
     if (t->layer >= 0) {
         t->layers[t->layer].instructions += instructions;
@@ -141,6 +158,9 @@ void trace_access(void *engine, int type, uint64_t address, int size, int64_t va
     const int writes = type == UNICORN_MEM_WRITE || type == UNICORN_MEM_WRITE_UNMAPPED;
     const uint32_t wanted = writes ? WRITE : READ;
     (void)value;
+    if (t->conditional != 0) {
+        clear_it_state(t, engine);
+    }
     for (uint32_t i = 0; i < t->n_regions; i++) {
         trace_region *region = &t->regions[i];
         if (address >= region->begin && address + (uint64_t)size <= region->end &&

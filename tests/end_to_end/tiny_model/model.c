@@ -6,12 +6,34 @@
 
 enum { ROWS = 4, COLUMNS = 8 };
 
+/* Returns 0, by way of a store inside of an IT block, after which emulators have been seen to skip
+ * instructions. */
+static int conditional_store(void) {
+    int sum = 0;
+#if defined(__thumb2__)
+    volatile int8_t place = 0;
+    __asm__ volatile("cmp %1, #0\n"
+                     "itte eq\n"
+                     "strbeq %1, [%2]\n"
+                     "addeq %0, #6\n"
+                     "addne %0, #4\n"
+                     "b 1f\n"
+                     "1: add %0, #1\n"
+                     "add %0, #1\n"
+                     : "+r"(sum)
+                     : "r"(0), "r"(&place)
+                     : "cc", "memory");
+    sum -= 8;
+#endif
+    return sum;
+}
+
 static fedtiny_status tiny_double(const fedtiny_call *call) {
     const int8_t *in = call->in[0];
     int8_t *out = call->out[0];
     const int8_t *offset = (const int8_t *)call->constants;
     for (int i = 0; i < COLUMNS; i++) {
-        out[i] = (int8_t)(2 * in[i] + *offset);
+        out[i] = (int8_t)(2 * in[i] + *offset + conditional_store());
     }
 #if DEFECT == 1 /* writes one byte past the arena */
     ((volatile uint8_t *)call->scratch)[MODEL_ARENA_BYTES] = 1;
