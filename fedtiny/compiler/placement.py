@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,15 @@ def place(
 ) -> tuple[tuple[int, ...], int]:
     """Give every item an offset so that items alive at the same time are disjoint.
 
-    Items are placed one after another, each into the tightest gap that is free for its whole life.
-    The order decides how well that packs: four fixed orders are tried, then the best order so far
-    with the items that reach highest moved forward. Stops early at the liveness bound.
+    Items are placed one after another, each into a gap that is free for its whole life. The order
+    decides how well that packs: sixteen fixed ways are tried (the sorting keys of `_orders`, each
+    with the tightest and with the lowest gap), then the best way so far with the items that reach
+    highest moved forward. Stops early at the liveness bound.
 
     Args:
         found: The items.
         alignment: Of every item, a power of two.
-        tries: How many orders are tried.
+        tries: How many ways are tried.
         seed: Of the moves.
 
     Returns:
@@ -32,40 +34,57 @@ def place(
     if not found:
         return (), 0
     bound = peak_bytes(found)
-    lengths = [sum(dies - born for born, dies in item.intervals) for item in found]
-    indices = range(len(found))
-    orders = [
-        sorted(indices, key=lambda i: (found[i].intervals[0][0], -found[i].size_bytes)),
-        sorted(indices, key=lambda i: (-found[i].size_bytes, found[i].intervals[0][0])),
-        sorted(indices, key=lambda i: -found[i].size_bytes * lengths[i]),
-        sorted(indices, key=lambda i: (-lengths[i], -found[i].size_bytes)),
-    ]
+    ways = [(order, tightest) for order in _orders(found) for tightest in (True, False)]
     generator = random.Random(seed)
-    best: tuple[int, list[int], list[int]] | None = None
-    for attempt in range(tries):
-        if attempt < len(orders):
-            order = orders[attempt]
+    best: _Result | None = None
+    for attempt in range(max(tries, 1)):
+        if attempt < len(ways):
+            order, tightest = ways[attempt]
         else:
             assert best is not None
-            order = _moved(best[1], best[2], best[0], found, generator)
-        result = _greedy(found, alignment, order, best[0] if best else None)
+            order, tightest = _moved(best, found, generator), best.tightest
+        result = _greedy(found, alignment, order, tightest, best.top if best else None)
         if result is not None:
-            best = (result[0], order, result[1])
-            if best[0] == bound:
+            best = result
+            if best.top == bound:
                 break
     assert best is not None
-    return tuple(best[2]), best[0]
+    return tuple(best.offsets), best.top
 
 
-def _moved(
-    order: list[int],
-    offsets: list[int],
-    top: int,
-    found: Sequence[Item],
-    generator: random.Random,
-) -> list[int]:
+@dataclass(frozen=True)
+class _Result:
+    """A placement and the way it was found."""
+
+    top: int
+    offsets: list[int]
+    order: list[int]
+    tightest: bool
+
+
+def _orders(found: Sequence[Item]) -> list[list[int]]:
+    """By size, by death, by birth and by length of life; then the same after scratch.
+
+    Scratch of a layer that runs in turns with others needs the same place at many times, so that it
+    is hard to place late.
+    """
+    lengths = [sum(dies - born for born, dies in item.intervals) for item in found]
+    keys: list[Callable[[int], tuple[int, ...]]] = [
+        lambda i: (-found[i].size_bytes, found[i].intervals[0][0]),
+        lambda i: (-found[i].intervals[-1][1], -found[i].size_bytes),
+        lambda i: (found[i].intervals[0][0], -found[i].size_bytes),
+        lambda i: (-lengths[i], -found[i].size_bytes),
+    ]
+    plain = [sorted(range(len(found)), key=key) for key in keys]
+    turns = [i for i in plain[0] if len(found[i].intervals) > 1]
+    late = [[*turns, *(i for i in order if len(found[i].intervals) == 1)] for order in plain]
+    return [*plain, *late]
+
+
+def _moved(best: _Result, found: Sequence[Item], generator: random.Random) -> list[int]:
     """The order with the items that reach the top placed earlier."""
-    high = {i for i in order if offsets[i] + found[i].size_bytes == top}
+    order = best.order
+    high = {i for i in order if best.offsets[i] + found[i].size_bytes == best.top}
     rest = [i for i in order if i not in high]
     for index in sorted(high):
         rest.insert(generator.randrange(order.index(index) + 1), index)
@@ -76,8 +95,8 @@ def _moved(
 
 
 def _greedy(
-    found: Sequence[Item], alignment: int, order: list[int], limit: int | None
-) -> tuple[int, list[int]] | None:
+    found: Sequence[Item], alignment: int, order: list[int], tightest: bool, limit: int | None
+) -> _Result | None:
     """Place in the given order; None when the result would not be below `limit`."""
     count = sum(len(item.intervals) for item in found)
     born, dies, low, high = (np.zeros(count, np.int64) for _ in range(4))
@@ -89,7 +108,7 @@ def _greedy(
         blocks = sorted(
             {*zip(low[:used][taken].tolist(), high[:used][taken].tolist(), strict=True)}
         )
-        offset = _gap(blocks, item.size_bytes, alignment)
+        offset = _gap(blocks, item.size_bytes, alignment, tightest)
         top = max(top, offset + item.size_bytes)
         if limit is not None and top >= limit:
             return None
@@ -98,7 +117,7 @@ def _greedy(
             born[used], dies[used] = interval
             low[used], high[used] = offset, offset + item.size_bytes
             used += 1
-    return top, offsets
+    return _Result(top, offsets, order, tightest)
 
 
 def _conflicts(item: Item, born: NDArray[np.int64], dies: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -109,12 +128,14 @@ def _conflicts(item: Item, born: NDArray[np.int64], dies: NDArray[np.int64]) -> 
     return taken
 
 
-def _gap(blocks: list[tuple[int, int]], size: int, alignment: int) -> int:
-    """The start of the tightest gap between blocks, or the end of the last one."""
+def _gap(blocks: list[tuple[int, int]], size: int, alignment: int, tightest: bool) -> int:
+    """The start of the tightest or the lowest gap between blocks, or the end of the last one."""
     start = 0
     best: tuple[int, int] | None = None
     for low, high in blocks:
         if low - start >= size and (best is None or low - start < best[0]):
             best = (low - start, start)
+            if not tightest:
+                break
         start = max(start, (high + alignment - 1) & -alignment)
     return best[1] if best else start
