@@ -36,6 +36,7 @@ from fedtiny.compiler.ir import (
     Padding,
     Relu,
     Reshape,
+    Softmax,
     Tensor,
 )
 from fedtiny.errors import UnsupportedError
@@ -199,6 +200,10 @@ class _Writer:
                 return [("BatchNormalization", constants, {"epsilon": a.epsilon})]
             case Reshape():
                 return self.reshape(node)
+            case Softmax():
+                beta = self.initializer(f"{node.name}/beta", np.array(a.beta, np.float32))
+                axis = 1 if len(self.graph[node.output].shape) == 4 else -1
+                return [("Mul", [beta], {}), ("Softmax", [], {"axis": axis})]
             case Relu():
                 return []
             case _:

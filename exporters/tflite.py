@@ -28,6 +28,7 @@ from fedtiny.compiler.ir import (
     Quantization,
     Relu,
     Reshape,
+    Softmax,
     Tensor,
 )
 from fedtiny.errors import UnsupportedError
@@ -54,6 +55,7 @@ _INT8_VERSIONS = {
     schema.BuiltinOperator.ADD: 2,
     schema.BuiltinOperator.AVERAGE_POOL_2D: 2,
     schema.BuiltinOperator.PAD: 2,
+    schema.BuiltinOperator.SOFTMAX: 2,
 }
 
 
@@ -209,6 +211,11 @@ class _Writer:
                 inputs.append(self.constant(f"{node.name}/shape", shape))
                 kind = schema.BuiltinOptions.ReshapeOptions
                 self.operator(schema.BuiltinOperator.RESHAPE, inputs, outputs, kind, options)
+            case Softmax(beta=beta):
+                options = schema.SoftmaxOptionsT()
+                options.beta = beta
+                kind = schema.BuiltinOptions.SoftmaxOptions
+                self.operator(schema.BuiltinOperator.SOFTMAX, inputs, outputs, kind, options)
             case Relu(activation=activation):
                 relu6 = activation == "relu6"
                 code = schema.BuiltinOperator.RELU6 if relu6 else schema.BuiltinOperator.RELU

@@ -15,6 +15,7 @@ from fedtiny.compiler.ir import (
     Node,
     Quantization,
     Reshape,
+    Softmax,
     Tensor,
 )
 from fedtiny.compiler.quantization import per_tensor
@@ -148,6 +149,11 @@ class GraphBuilder:
         constants = self.weights(name, shape, None, wide, *self.scales(x, y))
         return self.node(name, FullyConnected(self.fused()), [x, *constants], y)
 
+    def softmax(self, x: str, name: str) -> str:
+        quantization = None if self.dtype == "float32" else per_tensor(1 / 256, -128)
+        y = self.activation(f"{name}.out", self.tensors[x].shape, quantization)
+        return self.node(name, Softmax(self.draw(st.sampled_from([1.0, 0.5]))), [x], y)
+
 
 @st.composite
 def graphs(draw, dtype: str = "int8", most: int = 4, tail: bool = True) -> Graph:
@@ -165,6 +171,8 @@ def graphs(draw, dtype: str = "int8", most: int = 4, tail: bool = True) -> Graph
             x = getattr(b, op)(x, f"n{i}")
     if tail and draw(st.booleans(), label="tail"):
         x = b.fully_connected(b.reshape(x, "flatten"), "fc")
+        if draw(st.booleans(), label="softmax"):
+            x = b.softmax(x, "softmax")
     return Graph("random", b.tensors, tuple(b.nodes), ("input",), (x,)).verify()
 
 

@@ -52,6 +52,8 @@ def test_specification(graph):
             assert p.shift_a <= 0
             assert p.shift_b <= 0
             assert p.shift_out <= 0
+        elif node.op == "softmax":
+            assert (float(q_out.scale), int(q_out.zero_point)) == (1 / 256, -128)
         else:
             w, b = (made[n] for n in node.inputs[1:])
             axis = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": None}[node.op]

@@ -19,6 +19,7 @@ from fedtiny.compiler.ir import (
     Node,
     Relu,
     Reshape,
+    Softmax,
     Tensor,
 )
 from fedtiny.compiler.reference import SAMPLES, execute
@@ -56,6 +57,8 @@ def by_torch(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarra
             y = F.linear(x, *constants)
         elif isinstance(a, Add):
             y = x + values[node.inputs[1]]
+        elif isinstance(a, Softmax):
+            y = torch.softmax(x * a.beta, 1)
         elif isinstance(a, Reshape):
             y = x.movedim(1, -1).flatten(1)
         y = {"none": lambda v: v, "relu": F.relu, "relu6": F.relu6}[

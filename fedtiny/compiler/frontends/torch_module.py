@@ -22,6 +22,7 @@ from fedtiny.compiler.ir import (
     Pattern,
     Relu,
     Reshape,
+    Softmax,
     Tensor,
 )
 from fedtiny.errors import UnsupportedError
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "Conv2d, BatchNorm, ReLU, ReLU6, add, AdaptiveAvgPool2d, AvgPool2d, mean over height and "
-    "width, flatten, Linear, Dropout and Identity"
+    "width, flatten, Linear, softmax of a vector, Dropout and Identity"
 )
 
 
@@ -310,6 +311,13 @@ class _Translation:
                 self.orders[self.captured.names[source]] = order
         self.keep_order(x, self.add_node(source, Reshape(), [x]))
 
+    def softmax(self, source: fx.Node) -> None:
+        x = self.activation(source)
+        axis = source.args[1]
+        if len(self.tensors[x].shape) != 2 or axis not in (1, -1):
+            raise self.error(source, "softmax is supported over the values of a vector")
+        self.keep_order(x, self.add_node(source, Softmax(), [x]))
+
     def keep_order(self, x: str, y: str) -> None:
         if x in self.orders:
             self.orders[y] = self.orders[x]
@@ -355,6 +363,8 @@ _HANDLERS: dict[str, Callable[[_Translation, fx.Node], None]] = {
     "mean": _Translation.mean,
     "flatten": _Translation.reshape,
     "reshape": _Translation.reshape,
+    "softmax": _Translation.softmax,
+    "_softmax": _Translation.softmax,
     "view": _Translation.reshape,
     "squeeze": _Translation.reshape,
 }

@@ -25,6 +25,7 @@ from fedtiny.compiler.ir import (
     Pattern,
     Quantization,
     Reshape,
+    Softmax,
     Tensor,
 )
 from fedtiny.compiler.passes.base import FLOAT, INT8, NO_BATCH_NORM, ONE_READER, Pass
@@ -76,6 +77,8 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
             case Add():
                 least = ADD_RESOLUTION * max(s_in, _scale(tensors[node.inputs[1]]))
                 made = _from_range(out.name, ranges, least)
+            case Softmax():
+                made = per_tensor(1 / 256, -128)
             case AveragePool2d() | Reshape():
                 made = _of(tensors[node.inputs[0]])
             case _:
