@@ -92,7 +92,8 @@ class SparseModel:
         """
         tensors = {f"state.{name}": value for name, value in self.state.items()}
         tensors |= {f"mask.{name}": value for name, value in self.masks.items()}
-        tensors = {name: value.detach().contiguous() for name, value in tensors.items()}
+        plain = torch.contiguous_format  # a copy, as safetensors refuses tensors that share memory
+        tensors = {n: value.detach().clone(memory_format=plain) for n, value in tensors.items()}
         about: dict[str, Any] = {
             "format": _FORMAT,
             "architecture": self.architecture,

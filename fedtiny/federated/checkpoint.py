@@ -48,7 +48,7 @@ def fingerprint(config: TrainConfig, data_sha256: str) -> str:
     """What must be equal for a run to go on: options (but for workers) and data."""
     options = asdict(config)
     del options["workers"]
-    return hashlib.sha256((json.dumps(options, sort_keys=True) + data_sha256).encode()).hexdigest()
+    return hashlib.sha256((json.dumps(options) + data_sha256).encode()).hexdigest()
 
 
 def save(path: Path, checkpoint: Checkpoint, codec: StateCodec, run: str) -> None:
@@ -63,8 +63,10 @@ def save(path: Path, checkpoint: Checkpoint, codec: StateCodec, run: str) -> Non
     Raises:
         UsageError: The place cannot be written.
     """
-    tensors = {f"state.{name}": value.contiguous() for name, value in checkpoint.state.items()}
-    tensors |= {f"method.{name}": value.contiguous() for name, value in checkpoint.method.items()}
+    tensors = {f"state.{name}": value for name, value in checkpoint.state.items()}
+    tensors |= {f"method.{name}": value for name, value in checkpoint.method.items()}
+    plain = torch.contiguous_format  # a copy, as safetensors refuses tensors that share memory
+    tensors = {name: value.clone(memory_format=plain) for name, value in tensors.items()}
     distinct: list[Masks] = [checkpoint.masks]
     holds = {}
     for client, masks in checkpoint.holds.items():
@@ -82,9 +84,9 @@ def save(path: Path, checkpoint: Checkpoint, codec: StateCodec, run: str) -> Non
         "record": checkpoint.record,
     }
     body = safetensors.torch.save(tensors)
-    about["sha256"] = hashlib.sha256(body + json.dumps(about, sort_keys=True).encode()).hexdigest()
+    about["sha256"] = hashlib.sha256(body + json.dumps(about).encode()).hexdigest()
     with new_file(path) as work:
-        text = json.dumps(about, sort_keys=True)
+        text = json.dumps(about)
         work.write_bytes(safetensors.torch.save(tensors, {_KEY: text}))
 
 
@@ -101,7 +103,7 @@ def load(path: Path, codec: StateCodec, run: str) -> Checkpoint:
             about = json.loads((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         given = about.pop("sha256")
-        data = safetensors.torch.save(tensors) + json.dumps(about, sort_keys=True).encode()
+        data = safetensors.torch.save(tensors) + json.dumps(about).encode()
         if given != hashlib.sha256(data).hexdigest() or about["format"] != _FORMAT:
             raise ValueError("its SHA-256 does not match")
         if about["run"] != run:
