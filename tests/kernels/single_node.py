@@ -46,6 +46,7 @@ class Case:
         activation: Fused.
         zero_points: Of input and output.
         gain: Share of the int8 range that outputs use, roughly.
+        powers: Scales are powers of two, so that many sums lie halfway between outputs.
         seed: Of weights, scales and data.
     """
 
@@ -60,6 +61,7 @@ class Case:
     activation: Activation = "none"
     zero_points: tuple[int, int] = (-3, 5)
     gain: float = 1.0
+    powers: bool = False
     seed: int = 0
 
     def output(self) -> tuple[int, int]:
@@ -99,6 +101,8 @@ def _weights(
     channels = shape[axis]
     per_tensor = len(shape) == 2
     scale = rng.uniform(0.5, 2.0, () if per_tensor else (channels,)) * 0.01
+    if case.powers:
+        scale = 2.0 ** np.round(np.log2(scale))
     quantization = Quantization(
         scale.astype(np.float32), np.zeros(scale.shape, np.int32), None if per_tensor else axis
     )
@@ -128,6 +132,10 @@ def _weighted(
     weights, deviation = _weights(case, rng, weight_shape, axis, dtype)
     input_scale = float(np.float32(rng.uniform(0.01, 0.1)))
     output_scale = input_scale * 0.01 * deviation * 2 / 127 / case.gain
+    if case.powers:
+        input_scale, output_scale = (
+            2.0 ** round(math.log2(s)) for s in (input_scale, output_scale)
+        )
     tensors = [_activation("x", in_shape, dtype, input_scale, case.zero_points[0]), weights]
     tensors.append(_bias(rng, weights, out_shape[-1], input_scale, deviation))
     tensors.append(_activation("y", out_shape, dtype, output_scale, case.zero_points[1]))
@@ -160,6 +168,8 @@ def add(case: Case, dtype: DType) -> Graph:
     rng = np.random.default_rng(case.seed)
     shape = (1, *case.size)
     scales = rng.uniform(0.01, 0.2, 3)
+    if case.powers:
+        scales = 2.0 ** np.round(np.log2(scales))
     zeros = (case.zero_points[0], int(rng.integers(-128, 128)), case.zero_points[1])
     tensors = [
         _activation(n, shape, dtype, s, z) for n, s, z in zip("aby", scales, zeros, strict=True)

@@ -47,6 +47,7 @@ def cases(draw: st.DrawFn, op: str) -> Case:
         activation=draw(activations),
         zero_points=draw(zero_points),
         gain=draw(st.sampled_from([0.01, 0.5, 1.0, 4.0, 300.0])),
+        powers=draw(st.booleans()),
         seed=draw(st.integers(0, 1 << 20)),
     )
     return case
