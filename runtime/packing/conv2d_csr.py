@@ -123,6 +123,7 @@ def tile_features(node: Node, graph: Graph, shape: Tile, pixels: int) -> dict[st
         "tile_entries": tiles * (csr.entry_count(weights, offsets) if int8 else nonzeros),
         "tile_channels": tiles * window.out_c,
         "tile_elements": tiles * shape.elements,
+        "tile_columns": tiles * shape.elements // shape.channels,
         "outputs": window.out_h * window.out_w * window.out_c,
         "tiles": tiles,
     }

@@ -61,6 +61,7 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 def features(node: Node, graph: Graph) -> dict[str, float]:
     """Taps of channels in whole tiles, channels, elements gathered, outputs, tiles."""
     window = geometry.window(node, graph)
+    shape = tile(window, LANES)
     tiles = window.out_h * -(-window.out_w // LANES)
     taps = window.kernel_h * window.kernel_w
     outputs = window.out_h * window.out_w * window.out_c
@@ -68,7 +69,8 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
         "macs": outputs * taps,
         "tile_taps": tiles * taps * window.in_c,
         "tile_channels": tiles * window.in_c,
-        "tile_elements": tiles * tile(window, LANES).elements,
+        "tile_elements": tiles * shape.elements,
+        "tile_columns": tiles * shape.elements // shape.channels,
         "outputs": outputs,
         "tiles": tiles,
     }
