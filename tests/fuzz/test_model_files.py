@@ -6,13 +6,16 @@ Mutations are seeded, so that case N of a seed is the same everywhere; a failure
 from __future__ import annotations
 
 import math
+import os
 import resource
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from fedtiny.compiler import reference
 from fedtiny.compiler.frontends.onnx_file import from_onnx
@@ -30,6 +33,9 @@ SECONDS_PER_CASE = 5.0
 MEMORY_BYTES = 1 << 30
 LARGEST_RUN_ELEMENTS = 1 << 16
 """Accepted files with activations and weights up to this size are also executed."""
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+MODELS = Path(os.environ.get("FEDTINY_MODELS", REPOSITORY.parent / "shared" / "models"))
 
 Reader = Callable[[bytes, str], Graph]
 
@@ -61,11 +67,80 @@ def sparse_file() -> bytes:
     return file.finish([x], [p])
 
 
+def varied_file() -> bytes:
+    """PAD, a depthwise convolution with a multiplier, RELU, MEAN; uint8 in and float32 out."""
+    file = TfliteFile()
+    first = file.tensor("first", (1, 6, 6, 2), "uint8", 0.05, 132)
+    x = file.tensor("x", (1, 6, 6, 2), "int8", 0.05, 4)
+    file.op("QUANTIZE", [first], x, "QuantizeOptions")
+    amounts = file.tensor("p", (4, 2), "int32", data=np.array([[0, 0], [0, 2], [1, 1], [0, 0]]))
+    padded = file.tensor("padded", (1, 8, 8, 2), "int8", 0.05, 4)
+    file.op("PAD", [x, amounts], padded, "PadOptions", 2)
+    scales = [0.01, 0.02, 0.03, 0.01]
+    w = file.tensor("w", (1, 5, 5, 4), "int8", scales, axis=3, data=np.full((1, 5, 5, 4), 3))
+    y = file.tensor("y", (1, 4, 4, 4), "int8", 0.1, -7)
+    options = {"strideH": 1, "strideW": 1, "depthMultiplier": 2, "padding": 1}
+    name = "DepthwiseConv2DOptions"
+    file.op("DEPTHWISE_CONV_2D", [padded, w, -1], y, name, 3, **options)
+    file.op("RELU", [y], z := file.tensor("z", (1, 4, 4, 4), "int8", 0.1, -7), version=2)
+    axes = file.tensor("axes", (2,), "int32", data=np.array([1, 2]))
+    mean = file.tensor("mean", (1, 4), "int8", 0.08, -7)
+    file.op("MEAN", [z, axes], mean, "ReducerOptions", 2, keepDims=False)
+    last = file.op("DEQUANTIZE", [mean], file.tensor("last", (1, 4), "float32"), version=2)
+    return file.finish([first], [last])
+
+
+def folded_file() -> bytes:
+    """ONNX with arithmetic on shapes and weights, as exporters leave it."""
+    constants = {
+        "w": np.ones((2, 2, 3, 3), np.float32),
+        "pads": np.array([[0, 0, 0, 0], [0, 0, 1, 2]]).T[::-1].copy(),
+        "start": np.array([-1]),
+        "end": np.array([-(1 << 62)]),
+        "axis": np.array([0]),
+        "flat": np.array([-1]),
+        "zero": np.array(0),
+        "low": np.array(0, np.float32),
+        "high": np.array(6, np.float32),
+        "m": np.ones((3, 18), np.float32),
+        "b": np.ones(3, np.float32),
+        "axes": np.array([0]),
+    }
+    nodes = [
+        helper.make_node("Slice", ["pads", "start", "end", "axis", "start"], ["p0"]),
+        helper.make_node("Transpose", ["p0"], ["p1"]),
+        helper.make_node("Reshape", ["p1", "flat"], ["p2"]),
+        helper.make_node("Cast", ["p2"], ["p3"], to=TensorProto.INT64),
+        helper.make_node("Pad", ["x", "p3"], ["padded"]),
+        helper.make_node("Conv", ["padded", "w"], ["c"]),
+        helper.make_node("Clip", ["c", "low", "high"], ["r"]),
+        helper.make_node("Shape", ["r"], ["s"]),
+        helper.make_node("Gather", ["s", "zero"], ["n0"]),
+        helper.make_node("Unsqueeze", ["n0", "axes"], ["n"]),
+        helper.make_node("Concat", ["n", "flat"], ["target"], axis=0),
+        helper.make_node("Reshape", ["r", "target"], ["f"]),
+        helper.make_node("Transpose", ["m"], ["mt"], perm=[1, 0]),
+        helper.make_node("MatMul", ["f", "mt"], ["mm"]),
+        helper.make_node("Add", ["mm", "b"], ["sum"]),
+        helper.make_node("Softmax", ["sum"], ["y"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "folded",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2, 4, 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(v, k) for k, v in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
+
+
 SEEDS: dict[str, tuple[Reader, Callable[[], bytes]]] = {
     "tflite-int8": (from_tflite, lambda: tflite_exporter.to_bytes(network("int8"))),
     "tflite-float": (from_tflite, lambda: tflite_exporter.to_bytes(network("float32"))),
     "tflite-sparse": (from_tflite, sparse_file),
+    "tflite-varied": (from_tflite, varied_file),
     "onnx-int8": (from_onnx, lambda: onnx_exporter.to_bytes(network("int8"))),
+    "onnx-folded": (from_onnx, folded_file),
     "onnx-float": (from_onnx, lambda: onnx_exporter.to_bytes(network("float32"))),
 }
 EXTREMES = (0, 1, 0x7F, 0xFF, 0xFFFF, 1 << 31, (1 << 31) - 1, (1 << 32) - 1)
@@ -158,7 +233,17 @@ def test_more_damaged_files(name):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", SEEDS)
 def test_very_many_damaged_files(name):
-    fuzz(name, seed=2, count=20_000)
+    fuzz(name, seed=2, count=100_000)
+
+
+@pytest.mark.parametrize("name", ["kws_ref_model", "ad01_int8", "pretrainedResnet_quant"])
+def test_damaged_mlperf_tiny(name):
+    path = MODELS / "mlperf_tiny" / f"{name}.tflite"
+    if not path.is_file():
+        pytest.skip(f"{path} is absent; set FEDTINY_MODELS to the folder of the models")
+    original = path.read_bytes()
+    for data in mutations(original, seed=4, count=200):
+        try_file(from_tflite, data)
 
 
 @pytest.mark.quick

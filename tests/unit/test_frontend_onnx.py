@@ -358,6 +358,26 @@ def test_reduce_mean_and_squeeze(opset):
 
 
 @pytest.mark.quick
+@pytest.mark.parametrize("opset", [12, 13])
+def test_scaled_softmax(opset):
+    nodes = [
+        helper.make_node("Mul", ["half", "x"], ["m"]),
+        helper.make_node("Softmax", ["m"], ["y"], axis=1),
+    ]
+    constants = {"half": np.array(0.5, np.float32)}
+    check_float(model(nodes, constants, [1, 6], opset), (6,))
+    image = model(nodes, constants, [1, 6, 2, 2], opset)
+    if opset == 13:
+        check_float(image, (6, 2, 2))
+    else:
+        with pytest.raises(UnsupportedError, match="softmax over C"):
+            from_onnx(image, "m")
+    nodes[1] = helper.make_node("Relu", ["m"], ["y"])
+    with pytest.raises(UnsupportedError, match="Mul is supported before Softmax"):
+        from_onnx(model(nodes, constants, [1, 6], opset), "m")
+
+
+@pytest.mark.quick
 def test_padded_average_pool_does_not_count_padding():
     pool = helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
     check_float(model([pool], {}, [1, 3, 5, 5]), (3, 5, 5))
@@ -434,7 +454,7 @@ def test_partly_quantized_is_refused():
         ([helper.make_node("Relu", ["x"], ["y"])], [4, 4], r"'x'.*\[4, 4\].*batch dimension of 1"),
         ([helper.make_node("Relu", ["x"], ["y"])], [1, "width"], r"\[1, width\]"),
         ([helper.make_node("Relu", ["z"], ["y"])], [1, 4], "reads 'z' before it is made"),
-        ([helper.make_node("Softmax", ["x"], ["y"], axis=2)], [1, 4, 4], "softmax over the last"),
+        ([helper.make_node("Softmax", ["x"], ["y"], axis=1)], [1, 4, 4], "softmax over C"),
         ([helper.make_node("Relu", ["x"], ["y"], domain="my")], [1, 4], r"my\.Relu"),
     ],
 )
@@ -448,6 +468,16 @@ def test_old_and_new_operator_sets_are_refused():
     for opset in (10, 24):
         with pytest.raises(UnsupportedError, match=f"operator set {opset}; 11 to 23"):
             from_onnx(model([helper.make_node("Relu", ["x"], ["y"])], {}, [1, 4], opset), "m")
+
+
+@pytest.mark.quick
+def test_names_that_would_break_a_message():
+    strange = model([helper.make_node("Re\nlu", ["x"], ["y"])], {}, [1, 4])
+    with pytest.raises(UnsupportedError, match=r"\('Re\\nlu'\)"):
+        from_onnx(strange, "m")
+    data = model([helper.make_node("Relu", ["x"], ["name"])], {}, [1, 4])
+    with pytest.raises(UsageError, match="is not UTF-8"):
+        from_onnx(data.replace(b"name", b"na\xffe"), "m")
 
 
 @pytest.mark.quick

@@ -48,8 +48,9 @@ def from_onnx(data: bytes, name: str) -> Graph:
     outputs = []
     for output in model.outputs:
         value = importer.values.get(output)
-        if value is None or value.padding != NO_PADDING or value.flat is not None:
-            why = "is not computed" if value is None else "is only padded or flattened"
+        whole = value is not None and value.padding == NO_PADDING and value.factor == 1
+        if value is None or not whole or value.flat is not None:
+            why = "is not computed" if value is None else "is only padded, scaled or flattened"
             raise UnsupportedError(f"{name}: output {output!r} {why} by supported nodes.")
         outputs.append(value.tensor)
     graph = importer.builder.finish(inputs, tuple(outputs))

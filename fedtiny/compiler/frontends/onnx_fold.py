@@ -99,14 +99,20 @@ def _of_shape(node: NodeRecord, inputs: list[Array | None], budget: int) -> Arra
 
 
 def _first(inputs: list[Array | None]) -> Array:
-    assert inputs[0] is not None
-    return inputs[0]
+    return _needed(inputs, 0)
+
+
+def _needed(inputs: list[Array | None], position: int) -> Array:
+    """An input that must be there; `fold` turns the error into the node's."""
+    found = inputs[position]
+    if found is None:
+        raise ValueError
+    return found
 
 
 def _binary(run: Callable[[Array, Array], Array]) -> Callable[..., Array]:
     def evaluate(node: NodeRecord, inputs: list[Array | None], budget: int) -> Array:
-        a, b = _first(inputs), _second(inputs)
-        assert b is not None
+        a, b = _first(inputs), _needed(inputs, 1)
         size = 1
         for n in np.broadcast_shapes(a.shape, b.shape):
             size *= n
@@ -140,8 +146,8 @@ def _slice(node: NodeRecord, inputs: list[Array | None], budget: int) -> Array:
     rest = [None if v is None else [int(i) for i in v.reshape(-1)] for v in inputs[1:]]
     rest += [None] * (4 - len(rest))
     starts, ends, axes, steps = rest[:4]
-    assert starts is not None
-    assert ends is not None
+    if starts is None or ends is None:
+        raise ValueError
     cut = [slice(None)] * x.ndim
     numbers = zip(axes or range(len(starts)), starts, ends, steps or [1] * len(starts), strict=True)
     for axis, start, end, step in numbers:
@@ -150,8 +156,7 @@ def _slice(node: NodeRecord, inputs: list[Array | None], budget: int) -> Array:
 
 
 def _reshape(node: NodeRecord, inputs: list[Array | None], budget: int) -> Array:
-    x, shape = _first(inputs), _second(inputs)
-    assert shape is not None
+    x, shape = _first(inputs), _needed(inputs, 1)
     return x.reshape(resolve_shape(node, x.shape, shape))
 
 
@@ -191,9 +196,7 @@ _FOLDS: Mapping[str, Callable[[NodeRecord, list[Array | None], int], Array]] = {
     "Constant": _constant,
     "ConstantOfShape": _of_shape,
     "Div": _binary(_divide),
-    "Gather": lambda node, x, budget: np.take(
-        _first(x), np.asarray(_second(x)), node.integer("axis", 0)
-    ),
+    "Gather": lambda node, x, budget: np.take(_first(x), _needed(x, 1), node.integer("axis", 0)),
     "Identity": lambda node, x, budget: _first(x),
     "Mul": _binary(np.multiply),
     "Reshape": _reshape,

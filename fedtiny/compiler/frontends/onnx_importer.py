@@ -59,6 +59,7 @@ class Value:
         flat: `(C, H, W)` when ONNX's flat order is CHW and ours is HWC.
         padding: Zeros around it that its reader must add.
         integer: Whether it stands for the int8 values rather than for the real ones.
+        factor: What its reader must multiply it by.
     """
 
     tensor: str
@@ -67,6 +68,7 @@ class Value:
     flat: tuple[int, int, int] | None = None
     padding: Padding = NO_PADDING
     integer: bool = False
+    factor: float = 1.0
 
     @property
     def is_image(self) -> bool:
@@ -115,7 +117,12 @@ class Importer:
         return self.constant(node, position).real if node.input(position) else None
 
     def value(
-        self, node: NodeRecord, position: int = 0, padded: bool = False, integer: bool = False
+        self,
+        node: NodeRecord,
+        position: int = 0,
+        padded: bool = False,
+        integer: bool = False,
+        scaled: bool = False,
     ) -> Value:
         """The run-time value at an input position of a node.
 
@@ -124,6 +131,7 @@ class Importer:
             position: Which input.
             padded: Whether the node can take over the padding of a Pad before it.
             integer: Whether the node may read int8 values as they are.
+            scaled: Whether the node can take over the factor of a Mul before it.
         """
         name = node.input(position)
         if name in self.constants:
@@ -133,6 +141,8 @@ class Importer:
         found = self.values[name]
         if found.padding != NO_PADDING and not padded:
             raise node.unsupported("it reads a padded value; Pad is supported before Conv")
+        if found.factor != 1 and not scaled:
+            raise node.unsupported("it reads a scaled value; Mul is supported before Softmax")
         if found.integer and not integer:
             raise node.unsupported("it reads int8 values; a DequantizeLinear must stand between")
         return found

@@ -347,13 +347,30 @@ def transpose(importer: Importer, node: NodeRecord) -> None:
 
 
 def softmax(importer: Importer, node: NodeRecord) -> None:
-    """Softmax over the classes."""
+    """Softmax over the channels; a Mul before it is its beta."""
     node.arity(1, 1)
-    value = importer.value(node)
+    value = importer.value(node, scaled=True)
+    rank = len(value.shape)
     axis = node.integer("axis", 1 if importer.opset < 13 else -1)
-    if len(value.shape) != 2 or axis not in (1, -1) or value.flat is not None:
-        raise node.unsupported("softmax over the last dimension of (1, classes) is supported")
-    importer.make(node, Softmax(), (value.tensor,), value)
+    axis = axis + rank if axis < 0 else axis
+    fits = value.flat is None and 0 <= axis < rank and value.order[axis] == rank - 1
+    if not fits or (importer.opset < 13 and math.prod(value.shape[axis + 1 :]) != 1):
+        raise node.unsupported("softmax over C of (1, C) or (1, C, H, W) is supported")
+    importer.make(node, Softmax(value.factor), (value.tensor,), value)
+
+
+def mul(importer: Importer, node: NodeRecord) -> None:
+    """Mul by a positive number, handed on to the softmax that reads it."""
+    node.arity(2, 2)
+    constants = [i for i in range(2) if node.inputs[i] in importer.constants]
+    if len(constants) != 1:
+        raise node.unsupported("a product of two values; one by a number is supported")
+    number = importer.constant(node, constants[0]).real
+    value = importer.value(node, 1 - constants[0], scaled=True)
+    factor = value.factor * float(number.reshape(-1)[0]) if number.size == 1 else 0.0
+    if number.ndim > len(value.shape) or not 2.0**-10 <= factor <= 2.0**10:
+        raise node.unsupported("a factor other than one number between 2^-10 and 2^10")
+    importer.define(node, replace(value, factor=factor))
 
 
 def identity(importer: Importer, node: NodeRecord) -> None:
@@ -417,6 +434,7 @@ OPS: Mapping[str, Callable[[Importer, NodeRecord], None]] = {
     "GlobalAveragePool": global_average_pool,
     "Identity": identity,
     "MatMul": matmul,
+    "Mul": mul,
     "Pad": pad,
     "ReduceMean": reduce_mean,
     "Relu": relu,
