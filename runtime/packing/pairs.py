@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.compiler.quantization import clamp_limits, conv_multipliers, zero_point_of
-from fedtiny.runtime.contract import Constant, Packed, RowContract
+from fedtiny.runtime.contract import Access, Constant, Packed, RowContract
 from fedtiny.runtime.packing import geometry
 from fedtiny.runtime.packing import pairs_stream as stream
 from fedtiny.runtime.packing.pairs_layout import TILE, Layout
@@ -31,34 +31,38 @@ def supports(node: Node, graph: Graph) -> bool:
     if not geometry.is_image(node, graph) or graph[node.output].dtype != "int8":
         return False
     window = geometry.window(node, graph)
-    return window.fits() and Layout(window, 1).words * 4 <= MAX_WINDOW_BYTES
+    return window.fits() and Layout(window, 1, 1).words * 4 <= MAX_WINDOW_BYTES
 
 
-def contract(node: Node, graph: Graph) -> RowContract:
-    """One output row a step, written after all input rows are in scratch where one chunk does."""
-    plan = _Plan.of(node, graph)
-    window = plan.layout.window
-    reads, writes = window.accesses(node)
+def contract(node: Node, graph: Graph, rows: int = 1) -> RowContract:
+    """Some output rows a step; one whose window is filled once may overwrite dying input rows."""
+    plan = _Plan.of(node, graph, rows)
+    layout, window = plan.layout, plan.layout.window
+    reach = (rows - 1) * window.stride_h + window.reach_h
+    reads = Access(node.inputs[0], reach, rows * window.stride_h, -window.pad_top)
     return RowContract(
         (reads,),
-        writes,
-        window.out_h,
+        Access(node.output, rows, rows),
+        layout.steps,
         scratch_bytes=plan.scratch_bytes(),
-        overlap="any" if plan.layout.chunk_tiles >= plan.layout.tiles else "none",
+        overlap="any" if rows == 1 and layout.chunk_tiles >= layout.tiles else "none",
     )
 
 
-def pack(node: Node, graph: Graph) -> Packed:
+def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
     """The stream of records."""
-    plan = _Plan.of(node, graph)
-    window = plan.layout.window
+    plan = _Plan.of(node, graph, rows)
+    layout, window = plan.layout, plan.layout.window
     params = window.params("in_w", "in_c", "out_w", "out_c", "kernel_h", "dilation_h")
-    params |= window.params("stride_w", "pad_left", "reach_w")
+    params |= window.params("stride_h", "stride_w", "pad_left", "reach_w")
     params |= geometry.clamp(node, graph) | geometry.zero_points(node, graph)
     params |= {
-        "window_words": plan.layout.words,
-        "phase_words": plan.layout.phase_words,
-        "chunk_tiles": plan.layout.chunk_tiles,
+        "window_words": layout.words,
+        "sums_bytes": plan.sums_bytes(),
+        "phase_words": layout.phase_words,
+        "chunk_tiles": layout.chunk_tiles,
+        "rows": rows,
+        "joined": int(layout.joined),
         "form": plan.form,
     }
     data = np.frombuffer(stream.encode(plan.records), np.uint8)
@@ -69,7 +73,8 @@ def pack(node: Node, graph: Graph) -> Packed:
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     """The dense weights, read back from the stream."""
-    layout = Layout(geometry.window(node, graph), int(packed.params["chunk_tiles"]))
+    rows, chunk = (int(packed.params[name]) for name in ("rows", "chunk_tiles"))
+    layout = Layout(geometry.window(node, graph), rows, chunk)
     dense = np.zeros(graph[node.inputs[1]].shape, np.int8)
     channels = stream.decode(packed.constants[0].array.tobytes(), int(packed.params["form"]))
     for view, positions, channel in zip(
@@ -81,32 +86,45 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     return dense
 
 
-def features(node: Node, graph: Graph) -> dict[str, float]:
+def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
     Entries and records of tiles (by form), words and columns packed (`odd`: channels not a multiple
-    of 4), tiles, runs over a phase of a kernel row, outputs clamped afterwards, bytes staged, rows.
+    of 4), words moved, tiles, fillings of the window, phases of kernel rows packed, outputs clamped
+    afterwards, outputs staged, rows.
     """
-    plan = _Plan.of(node, graph)
-    layout, window = plan.layout, plan.layout.window
-    tiles = window.out_h * layout.tiles
-    columns = window.out_h * window.kernel_h * layout.columns_packed()
-    outputs = window.out_h * window.out_w * window.out_c
-    chunks = len(list(layout.chunks()))
+    plan = _Plan.of(node, graph, rows)
+    window = plan.layout.window
+    form, records = plan.form, len(plan.records)
     odd = window.in_c % 4 != 0
-    clamped = clamp_limits(node, graph) != (-128, 127) and plan.form != PLAIN
+    outputs = window.out_h * window.out_w * window.out_c
+    tiles = columns = moved = fills = phases = staged = 0
+    for steps, part in plan.layout.parts():
+        passes = steps * (1 if plan.layout.joined else part.rows)
+        chunks = len(part.spans())
+        tiles += passes * part.tiles
+        columns += steps * part.kernel_rows() * part.columns()
+        kept = window.kernel_h - part.row_advance
+        moved += (passes - steps) * chunks * kept * window.in_c * plan.layout.plane
+        fills += passes * chunks
+        phases += steps * part.kernel_rows() * part.phases * chunks
+        narrow = part.pairs < TILE and form != PLAIN
+        staged += steps * part.rows * window.out_w * window.out_c * (narrow or part.joined)
+    clamped = clamp_limits(node, graph) != (-128, 127) and form != PLAIN
     return {
         "entries": tiles * plan.entries,
-        "records_relu": tiles * len(plan.records) * (plan.form == RELU),
-        "records_signed": tiles * len(plan.records) * (plan.form == SIGNED),
-        "records_plain": tiles * len(plan.records) * (plan.form == PLAIN),
+        "records_relu": tiles * records * (form == RELU),
+        "records_signed": tiles * records * (form == SIGNED),
+        "records_plain": tiles * records * (form == PLAIN),
         "words": columns * window.in_c * (not odd),
         "words_odd": columns * window.in_c * odd,
         "columns": columns,
+        "moved": moved,
         "tiles": tiles,
-        "phases": window.out_h * window.kernel_h * layout.phases * chunks,
+        "fills": fills,
+        "phases": phases,
         "clamped": outputs * clamped,
-        "staged": outputs * (layout.pairs < TILE and plan.form != PLAIN),
+        "staged": staged,
         "rows": window.out_h,
     }
 
@@ -124,20 +142,28 @@ class _Plan:
         """Entries of the stream."""
         return sum(record.channel.entries for record in self.records)
 
+    def sums_bytes(self) -> int:
+        """What the tiles of the plain form store."""
+        return stream.SUMS_BYTES * len(self.records) if self.form == PLAIN else 0
+
     def scratch_bytes(self) -> int:
-        """The window, a pixel of padding, and what a tile writes where it must not use the row."""
+        """The window, a pixel of padding, sums, and rows that tiles must not write in place."""
         window = self.layout.window
-        staging = 0
-        if self.form == PLAIN:
-            staging = stream.SUMS_BYTES * len(self.records)
-        elif self.layout.pairs < TILE:
-            staging = (window.out_w - self.layout.pairs + TILE) * window.out_c
-        return self.layout.words * 4 + -(-window.in_c // 4) * 4 + staging
+        staged = 0
+        for _, part in self.layout.parts():
+            if self.layout.joined:
+                staged = max(staged, part.rows * window.out_w)
+            width = part.rows * window.out_w if self.layout.joined else window.out_w
+            pairs = -(-width // 2)
+            if pairs < TILE and self.form != PLAIN:
+                staged = max(staged, width - pairs + TILE)
+        pixel = -(-window.in_c // 4) * 4
+        return self.layout.words * 4 + pixel + self.sums_bytes() + staged * window.out_c
 
     @staticmethod
-    def of(node: Node, graph: Graph) -> _Plan:
+    def of(node: Node, graph: Graph, rows: int) -> _Plan:
         """Choose the chunk and the form."""
-        layout, channels = _choose_chunk(node, graph)
+        layout, channels = _choose_chunk(node, graph, rows)
         scales = _scales(node, graph)
         short = [stream.short_record(c, s) for c, s in zip(channels, scales, strict=True)]
         records = [record for record in short if record is not None]
@@ -148,19 +174,20 @@ class _Plan:
         return _Plan(layout, PLAIN, [record for part in parts for record in part])
 
 
-def _choose_chunk(node: Node, graph: Graph) -> tuple[Layout, list[Channel]]:
+def _choose_chunk(node: Node, graph: Graph, rows: int) -> tuple[Layout, list[Channel]]:
     """The chunk of the fewest instructions: less packing against fewer long distances."""
     window = geometry.window(node, graph)
-    tiles = Layout(window, 1).tiles
+    tiles = Layout(window, rows, 1).tiles
     best: tuple[int, Layout, list[Channel]] | None = None
     for chunk in sorted({min(tiles, n) for n in (*_CHUNKS, tiles)}):
-        layout = Layout(window, chunk)
-        if layout.words * 4 > MAX_WINDOW_BYTES:
+        layout = Layout(window, rows, chunk)
+        if chunk > 1 and layout.words * 4 > MAX_WINDOW_BYTES:
             break
         channels = _channels(node, graph, layout)
-        words = window.kernel_h * window.in_c * layout.columns_packed()
-        entries = sum(channel.entries for channel in channels)
-        cost = _WORD_COST * words + _ENTRY_COST * entries * tiles
+        words = layout.kernel_rows() * window.in_c * layout.columns()
+        entries = sum(channel.entries for channel in channels) * tiles
+        passes = 1 if layout.joined else rows
+        cost = _WORD_COST * words + _ENTRY_COST * entries * passes
         if best is None or cost < best[0]:
             best = cost, layout, channels
     assert best is not None

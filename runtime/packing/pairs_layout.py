@@ -1,9 +1,9 @@
-"""Where the two-pixel kernels keep the input columns of an output row (see src/pairs.h)."""
+"""Where the two-pixel kernels keep the input columns of output rows (see src/pairs.h)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,20 +20,34 @@ class Layout:
 
     Attributes:
         window: The node's geometry.
+        rows: Output rows of a step.
         chunk_tiles: Tiles that share one filling of the window.
     """
 
     window: geometry.Window
+    rows: int
     chunk_tiles: int
 
     @property
+    def joined(self) -> bool:
+        """Whether the rows of a step are one row: several, of a kernel of one tap, unpadded."""
+        w = self.window
+        one_tap = (w.kernel_h, w.kernel_w, w.pad_left) == (1, 1, 0)
+        return self.rows > 1 and one_tap and (w.out_w - 1) * w.stride_w < w.in_w
+
+    @property
+    def width(self) -> int:
+        """Pixels of a row, or of the joined rows."""
+        return self.window.out_w * (self.rows if self.joined else 1)
+
+    @property
     def pairs(self) -> int:
-        """Words that an output row has."""
-        return -(-self.window.out_w // 2)
+        """Words of a row."""
+        return -(-self.width // 2)
 
     @property
     def tiles(self) -> int:
-        """Tiles of an output row, the last one overlapping its neighbour."""
+        """Tiles of a row, the last one overlapping its neighbour."""
         return -(-self.pairs // TILE)
 
     @property
@@ -56,16 +70,40 @@ class Layout:
         """Words of the window."""
         return self.window.kernel_h * self.window.in_c * self.plane
 
-    def chunks(self) -> Iterator[int]:
-        """The words of output that each filling serves."""
-        for tile in range(0, self.tiles, self.chunk_tiles):
-            yield self._span(tile, min(tile + self.chunk_tiles, self.tiles))
+    @property
+    def row_advance(self) -> int:
+        """Kernel rows that are new to the window of every output row of a step but the first."""
+        w = self.window
+        return min(w.stride_h, w.kernel_h) if w.dilation_h == 1 else w.kernel_h
 
-    def columns_packed(self) -> int:
-        """Columns, of one kernel row and channel, packed for one output row."""
+    @property
+    def steps(self) -> int:
+        """Steps of an inference; the last may make fewer rows."""
+        return -(-self.window.out_h // self.rows)
+
+    def parts(self) -> Iterator[tuple[int, Layout]]:
+        """How many steps there are of how many rows."""
+        full, rest = divmod(self.window.out_h, self.rows)
+        if full:
+            yield full, self
+        if rest:
+            yield 1, replace(self, rows=rest)
+
+    def spans(self) -> list[int]:
+        """The words of a row that each filling of the window serves."""
+        firsts = range(0, self.tiles, self.chunk_tiles)
+        return [self._span(first, min(first + self.chunk_tiles, self.tiles)) for first in firsts]
+
+    def columns(self) -> int:
+        """Columns, of one kernel row and channel, that are packed for one row."""
         reach, stride = self.window.reach_w, self.window.stride_w
         more = sum((reach - 1 - phase) // stride for phase in range(self.phases))
-        return sum(self.phases * words + more for words in self.chunks())
+        return sum(self.phases * words + more for words in self.spans())
+
+    def kernel_rows(self) -> int:
+        """Kernel rows that one step packs in each chunk."""
+        later = 0 if self.joined else self.rows - 1
+        return self.window.kernel_h + later * self.row_advance
 
     def position(
         self, ky: NDArray[np.int64], kx: NDArray[np.int64], channel: NDArray[np.int64]

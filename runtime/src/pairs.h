@@ -10,7 +10,9 @@
  * inside 24 bits, or asks for the plain form, in which channels are split into records that do.
  *
  * The window holds the columns that one run of tiles needs, as words in the order (kernel row,
- * channel, column % stride, column / stride).
+ * channel, column % stride, column / stride). Where a step makes several rows, the window moves down
+ * the image; the rows of a kernel of one tap are joined to one row instead, which fills the tiles of
+ * narrow images.
  */
 #ifndef FEDTINY_PAIRS_H
 #define FEDTINY_PAIRS_H
@@ -70,7 +72,10 @@ typedef struct {
 
 void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call);
 
-/* One output row. Everything is read before anything is written. */
+/* Moves words to a lower address. */
+void fedtiny_pairs_move(int32_t *to, const int32_t *from, int32_t words);
+
+/* The output rows of one step. */
 fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_s8_params *p);
 #endif
 

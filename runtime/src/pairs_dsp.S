@@ -1,5 +1,5 @@
-/* The two loops of the two-pixel scheme (see pairs.h) for Cortex-M cores with the DSP extension.
- * Both follow the AAPCS; 64 bytes of stack. The same in C: pairs_plain.c. */
+/* The loops of the two-pixel scheme (see pairs.h) for Cortex-M cores with the DSP extension.
+ * All follow the AAPCS; at most 64 bytes of stack. The same in C: pairs_plain.c. */
 #include "src/pairs.h"
 
 #if FEDTINY_PAIRS_DSP
@@ -267,5 +267,32 @@ fedtiny_pairs_pack:
     add sp, #20
     pop {r4-r11, pc}
     .size fedtiny_pairs_pack, . - fedtiny_pairs_pack
+
+/* ---- void fedtiny_pairs_move(int32_t *to, const int32_t *from, int32_t words) ------------------ */
+
+    .section .text.fedtiny_pairs_move, "ax", %progbits
+    .global fedtiny_pairs_move
+    .type fedtiny_pairs_move, %function
+    .thumb_func
+    .balign 4
+fedtiny_pairs_move:
+    push {r4-r10, lr}
+.Lmove:
+    subs r2, r2, #8
+    blt .Lmoved
+    ldm r1!, {r3-r10}
+    stm r0!, {r3-r10}
+    b .Lmove
+.Lmoved:
+    adds r2, r2, #8
+    beq .Ldone
+.Lword:
+    ldr r3, [r1], #4
+    str r3, [r0], #4
+    subs r2, r2, #1
+    bne .Lword
+.Ldone:
+    pop {r4-r10, pc}
+    .size fedtiny_pairs_move, . - fedtiny_pairs_move
 
 #endif

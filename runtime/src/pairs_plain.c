@@ -1,4 +1,4 @@
-/* The two loops of the two-pixel scheme (see pairs.h) in plain C, for cores without src/pairs_dsp.S
+/* The loops of the two-pixel scheme (see pairs.h) in plain C, for cores without src/pairs_dsp.S
  * and as its definition. */
 #include "pairs.h"
 
@@ -76,6 +76,10 @@ void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call) {
         a += call->skip_a;
         b += call->skip_b;
     }
+}
+
+void fedtiny_pairs_move(int32_t *to, const int32_t *from, int32_t words) {
+    memmove(to, from, (size_t)words * sizeof *to);
 }
 
 #endif

@@ -1,0 +1,61 @@
+"""Two output pixels per accumulator, several output rows a step (see pairs.py).
+
+Rows of a step share most of their input rows, and the rows of 1x1 kernels on narrow images share
+tiles. What it costs is memory: more rows of input and output exist at once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import Graph, Node
+from fedtiny.runtime.contract import Packed, RowContract
+from fedtiny.runtime.packing import geometry, pairs
+from fedtiny.runtime.packing.pairs_layout import TILE, Layout
+
+MOST_ROWS = 8
+WINDOW_ROWS = 4
+
+
+def supports(node: Node, graph: Graph) -> bool:
+    """What `pairs` supports, where several rows have anything to share."""
+    return pairs.supports(node, graph) and _rows(node, graph) > 1
+
+
+def contract(node: Node, graph: Graph) -> RowContract:
+    """Several output rows a step."""
+    return pairs.contract(node, graph, _rows(node, graph))
+
+
+def pack(node: Node, graph: Graph) -> Packed:
+    """The stream of records."""
+    return pairs.pack(node, graph, _rows(node, graph))
+
+
+def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
+    """The dense weights, read back from the stream."""
+    return pairs.unpack(packed, node, graph)
+
+
+def features(node: Node, graph: Graph) -> dict[str, float]:
+    """What one inference executes, as `pairs.features`."""
+    return pairs.features(node, graph, _rows(node, graph))
+
+
+def _rows(node: Node, graph: Graph) -> int:
+    """Rows of a step: for joined rows, the fewest that waste little; else a few."""
+    window = geometry.window(node, graph)
+    most = min(window.out_h, MOST_ROWS)
+    if Layout(window, 2, 1).joined:
+        lanes = {rows: _lanes(window, rows) for rows in range(1, most + 1)}
+        return next(rows for rows in lanes if lanes[rows] <= 1.1 * min(lanes.values()))
+    if Layout(window, 2, 1).row_advance == window.kernel_h:
+        return 1
+    return min(most, WINDOW_ROWS)
+
+
+def _lanes(window: geometry.Window, rows: int) -> int:
+    """Lanes that all tiles of an inference compute."""
+    parts = Layout(window, rows, 1).parts()
+    return sum(steps * part.tiles for steps, part in parts) * 2 * TILE
