@@ -11,6 +11,7 @@ from __future__ import annotations
 import struct
 import time
 import zlib
+from collections import deque
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -180,6 +181,7 @@ class Client:
         self._timeout_s = timeout_s
         self._attempts = attempts
         self._decoder = Decoder()
+        self._frames: deque[Frame] = deque()
         self._sequence = 0
 
     def hello(self) -> DeviceInfo:
@@ -243,7 +245,10 @@ class Client:
     def _receive(self, kind: int, timeout_s: float) -> bytes | None:
         deadline = time.monotonic() + timeout_s
         while (left := deadline - time.monotonic()) > 0:
-            for frame in self._decoder.feed(self._stream.read(left)):
+            if not self._frames:
+                self._frames.extend(self._decoder.feed(self._stream.read(left)))
+            while self._frames:
+                frame = self._frames.popleft()
                 if frame.sequence != self._sequence:
                     continue
                 if frame.kind == ERROR:

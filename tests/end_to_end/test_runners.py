@@ -25,7 +25,7 @@ from fedtiny.errors import RunnerError, UsageError
 ROOT = Path(__file__).parents[2]
 SIGNATURE = Signature((TensorType((1, 4, 8, 1), "int8"),), (TensorType((1, 8), "int8"),))
 INPUT = np.arange(-5, 27, dtype=np.int8).reshape(1, 4, 8, 1)
-EMULATED = tuple(name for name, one in profiles.targets().items() if one.family != "c")
+BOARDS = [name for name, one in profiles.targets().items() if "qemu" in one.emulators]
 BUILDS = [
     (name, kind)
     for name, one in profiles.targets().items()
@@ -190,7 +190,7 @@ def test_host_program_that_dies(tmp_path: Path):
         run("host", "c", source, tmp_path / "work")
 
 
-@pytest.mark.parametrize("target", [name for name in EMULATED if "cortex-m" in name])
+@pytest.mark.parametrize("target", BOARDS)
 def test_qemu_agrees_with_unicorn(target: str, tmp_path: Path):
     source = export(tmp_path / "c")
     board = run("qemu", target, source, tmp_path / "board")
@@ -228,7 +228,7 @@ def test_firmware_answers_after_noise(noise: bytes, tmp_path: Path):
         outputs, digests = reference()
         assert client.output(8) == outputs.tobytes()
         assert tuple(layer.digest for layer in client.layers(2)) == digests
-        with pytest.raises(RunnerError, match="outside of its buffers, at 8"):
+        with pytest.raises(RunnerError, match="outside of its buffers, at 0"):
             client.output(9)
     finally:
         stream.close()
@@ -315,7 +315,9 @@ def test_build_errors_are_one_sentence(spec: str, tmp_path: Path):
         if reason := runner.unavailable():
             pytest.skip(reason)
         (source / "src" / "run.c").write_text("int broken(void) { return nothing; }\n")
-        with pytest.raises(RunnerError, match=r"could not compile run\.c: run\.c:1.*nothing") as bad:
+        with pytest.raises(
+            RunnerError, match=r"could not compile run\.c: run\.c:1.*nothing"
+        ) as bad:
             runner.build(source, tmp_path / "work")
         assert "\n" not in str(bad.value)
         assert str(tmp_path) not in str(bad.value)
