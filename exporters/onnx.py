@@ -8,12 +8,14 @@ QDQ files do not give the reference's integers exactly: a runtime either compute
 floating point, or fuses it into an integer kernel that rescales its accumulator by a float32 factor
 and rounds halves to even, where TensorFlow Lite multiplies by a 31-bit integer and rounds twice.
 Single layers so differ by at most 1 LSB, at values near a half, and later layers see those
-differences: over 5,536 random images through ResNet-8 of densities 1 and 0.1, with outputs over the
-whole int8 range, no output of onnxruntime 1.31 differed by more than 3 LSB.
+differences. Measured with onnxruntime 1.31, outputs over the whole int8 range: 5,536 random images
+through ResNet-8 with random weights of densities 1 and 0.1, at most 3 LSB; 800 random images through
+MLPerf Tiny's trained ResNet-8, at most 8 LSB in the logits, 89 % within 2 (LiteRT's XNNPACK: 7 LSB).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
+from fedtiny.compiler.quantization import scale_of
 from fedtiny.errors import UnsupportedError
 from fedtiny.files import new_file
 
@@ -46,8 +49,10 @@ OPSET = 17
 IR_VERSION = 8
 """With opset 17: read by onnxruntime 1.12 (2022) and later."""
 
-TOLERANCE_LSB = 4
+TOLERANCE_LSB = 12
 """By how much outputs of an int8 network as deep as ResNet-8 may differ; see above."""
+TOLERANCE_KEY = "tolerance_lsb"
+"""Key of `tolerance_lsb` in the metadata of an int8 file, for those who verify it."""
 
 BATCH = "N"
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -81,6 +86,20 @@ def to_bytes(graph: Graph) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def tolerance_lsb(graph: Graph) -> int:
+    """By how many LSBs the outputs of an int8 graph's ONNX file may differ from the reference.
+
+    Softmax amplifies: where every input is off by at most e, a probability is off by tanh(e / 2).
+    """
+    worst = TOLERANCE_LSB
+    for name in graph.outputs:
+        node = graph.producer(name)
+        if node is not None and isinstance(node.attributes, Softmax):
+            error = node.attributes.beta * scale_of(graph, node.inputs[0]) * TOLERANCE_LSB
+            worst = max(worst, math.ceil(math.tanh(error / 2) / scale_of(graph, name)) + 1)
+    return worst
+
+
 class _Writer:
     """Collects the nodes and initializers of one model."""
 
@@ -107,9 +126,12 @@ class _Writer:
             list(self.initializers.values()),
         )
         opsets = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(
+        model = helper.make_model(
             made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="FedTiny"
         )
+        if any(self.graph[name].dtype == "int8" for name in self.graph.outputs):
+            helper.set_model_props(model, {TOLERANCE_KEY: str(tolerance_lsb(self.graph))})
+        return model
 
     def value_info(self, name: str) -> onnx.ValueInfoProto:
         shape: list[str | int | None] = [BATCH, *_nchw(self.graph[name].shape)[1:]]

@@ -67,6 +67,20 @@ def open_session(path: Path) -> Any:
         raise UsageError(f"{str(path)!r} is no usable ONNX file: {reason}") from error
 
 
+def tolerance_lsb(session: Any) -> int:
+    """By how many LSBs the outputs may differ from the reference, as an int8 file of ours says.
+
+    Raises:
+        UsageError: The file does not say it.
+    """
+    from fedtiny.exporters.onnx import TOLERANCE_KEY
+
+    stated = session.get_modelmeta().custom_metadata_map.get(TOLERANCE_KEY, "")
+    if not stated.isdigit():
+        raise UsageError(f"the ONNX file has no metadata {TOLERANCE_KEY!r}; export it again.")
+    return int(stated)
+
+
 def to_nchw(x: NDArray[Any]) -> NDArray[Any]:
     """Maps `(N, H, W, C)` as ONNX wants them; other arrays as they are."""
     return np.ascontiguousarray(x.transpose(0, 3, 1, 2) if x.ndim == 4 else x)

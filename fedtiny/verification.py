@@ -49,7 +49,7 @@ def verify_tflite(path: Path, golden: Golden) -> Verification:
 
 def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> Verification:
     """Run an `.onnx` file in onnxruntime; int8 must agree within the exporter's stated LSBs."""
-    from fedtiny.exporters import onnx, ort
+    from fedtiny.exporters import ort
 
     session = ort.open_session(path)
     inputs = _quantization(model.input)
@@ -58,7 +58,7 @@ def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> Verification:
     outputs = _quantization(model.output)
     if outputs is not None:
         y = quantize_values(y, outputs)
-    tolerance = float(onnx.TOLERANCE_LSB) if _integers(golden) else _float_tolerance(golden)
+    tolerance = float(ort.tolerance_lsb(session)) if _integers(golden) else _float_tolerance(golden)
     return compare("onnxruntime", y, golden, tolerance)
 
 

@@ -1,5 +1,7 @@
 """The ONNX file: accepted by the checker, float close to the reference, int8 within stated LSBs."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -75,7 +77,10 @@ def test_resnet8_is_within_the_stated_lsbs(density, tmp_path):
     (output,) = graph.outputs
     ours, theirs = execute(graph, q)[output], ort.run(path, graph, q)[output]
     assert ours.std() > 30  # outputs that say something
-    assert np.abs(ours.astype(int) - theirs).max() <= exporter.TOLERANCE_LSB
+    difference = np.abs(ours.astype(int) - theirs)
+    assert difference.max() <= exporter.TOLERANCE_LSB
+    assert difference.mean() < 1
+    assert ort.tolerance_lsb(ort.open_session(path)) == exporter.TOLERANCE_LSB
 
 
 @pytest.mark.quick
@@ -91,6 +96,21 @@ def test_same_graph_same_bytes_and_names_are_kept(graph):
     assert {tensor.name for tensor in graph.activations()} <= made
     for tensor in graph.activations():
         assert f"{tensor.name}/quantized" in made
+
+
+@pytest.mark.quick
+@settings(max_examples=40, **RELAXED)
+@given(graph=graphs("int8").filter(lambda g: g.nodes[-1].op == "softmax"), seed=st.integers(0, 99))
+def test_the_tolerance_covers_what_softmax_makes_of_it(graph, seed):
+    """Logits off by the tolerance of a logit give probabilities within the stated tolerance."""
+    node = graph.nodes[-1]
+    logits = replace(graph, nodes=(node,), inputs=node.inputs)
+    rng = np.random.default_rng(seed)
+    shape = (50, *graph[node.inputs[0]].shape[1:])
+    x = rng.integers(-128, 128, shape)
+    y = np.clip(x + rng.choice([-1, 1], shape) * exporter.TOLERANCE_LSB, -128, 127)
+    a, b = (execute(logits, {node.inputs[0]: v.astype(np.int8)})[node.output] for v in (x, y))
+    assert np.abs(a.astype(int) - b).max() <= exporter.tolerance_lsb(graph)
 
 
 @pytest.mark.quick
