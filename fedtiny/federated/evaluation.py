@@ -45,6 +45,16 @@ def to_input(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> torch.T
     return tensor.contiguous(memory_format=torch.channels_last)
 
 
+def channels_last(module: nn.Module) -> nn.Module:
+    """The same module with its weights laid out as `to_input` lays out images.
+
+    It is faster; and every module of a run goes through here, as torch rounds differently in
+    another layout.
+    """
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return module
+
+
 def batches(dataset: Dataset, size: int = BATCH) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Inputs and labels in order, `size` at a time."""
     for start in range(0, len(dataset), size):
@@ -72,5 +82,5 @@ def evaluate(model: nn.Module | SparseModel, dataset: Dataset) -> float:
     Raises:
         UsageError: A `SparseModel` cannot be made into its network.
     """
-    module = model.module() if isinstance(model, SparseModel) else model
+    module = channels_last(model.module()) if isinstance(model, SparseModel) else model
     return score(module, dataset).accuracy

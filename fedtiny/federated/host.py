@@ -10,6 +10,7 @@ import numpy as np
 from fedtiny.data import Dataset
 from fedtiny.federated.client import Client
 from fedtiny.federated.codec import StateCodec
+from fedtiny.federated.evaluation import channels_last
 from fedtiny.federated.message import Array, Field, Message
 from fedtiny.models import create
 from fedtiny.pruning.masks import Masks
@@ -56,9 +57,8 @@ class Host:
             if folder not in sys.path:
                 sys.path.append(folder)
         self._classes = tuple(cast(list[str], fields["classes"]))
-        self._module = create(
-            str(fields["architecture"]), cast(list[int], fields["input_shape"]), len(self._classes)
-        )
+        architecture, shape = str(fields["architecture"]), cast(list[int], fields["input_shape"])
+        self._module = channels_last(create(architecture, shape, len(self._classes)))
         self._codec = StateCodec(self._module)
         self._observe = str(fields["observe"])
         self._clients: dict[int, Client] = {}

@@ -58,7 +58,6 @@ def train(
     Returns:
         The mean loss over all iterations.
     """
-    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module.train()
     optimizer = torch.optim.SGD(
         module.parameters(),

@@ -14,6 +14,7 @@ from fedtiny.errors import RunnerError
 from fedtiny.federated import batch_norm, local_training
 from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import TrainConfig
+from fedtiny.federated.evaluation import channels_last
 from fedtiny.federated.fleet import Fleet
 from fedtiny.federated.message import Array, DamagedMessageError, Field, Message
 from fedtiny.federated.seeds import generator
@@ -61,7 +62,8 @@ class Server:
         fleet: Fleet,
         misfit: Misfit | None = None,
     ) -> None:
-        self.config, self.module, self.public, self.fleet = config, module, public, fleet
+        self.config, self.public, self.fleet = config, public, fleet
+        self.module = channels_last(module)
         self.codec = StateCodec(module)
         self.blocks = prunable_blocks(module)
         self.state: State = snapshot(module)
