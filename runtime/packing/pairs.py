@@ -18,12 +18,12 @@ from fedtiny.runtime.contract import Access, Constant, Packed, RowContract
 from fedtiny.runtime.packing import geometry
 from fedtiny.runtime.packing import pairs_stream as stream
 from fedtiny.runtime.packing.pairs_layout import TILE, Layout
-from fedtiny.runtime.packing.pairs_stream import PLAIN, RELU, SIGNED, Channel, Record, Scale
+from fedtiny.runtime.packing.pairs_stream import PLAIN, RELU, SIGNED, Channel, Grid, Record, Scale
 
 MAX_WINDOW_BYTES = 1 << 18
 
 _CHUNKS = (1, 2, 3, 4, 6, 8, 16)
-_WORD_COST, _ENTRY_COST = 4, 9  # instructions; only for choosing the chunk
+_WORD_COST = 4  # instructions; only for choosing the chunk
 
 
 def supports(node: Node, graph: Graph) -> bool:
@@ -76,7 +76,9 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     rows, chunk = (int(packed.params[name]) for name in ("rows", "chunk_tiles"))
     layout = Layout(geometry.window(node, graph), rows, chunk)
     dense = np.zeros(graph[node.inputs[1]].shape, np.int8)
-    channels = stream.decode(packed.constants[0].array.tobytes(), int(packed.params["form"]))
+    channels = stream.decode(
+        packed.constants[0].array.tobytes(), int(packed.params["form"]), layout.plane
+    )
     for view, positions, channel in zip(
         _by_channel(node, layout, dense), _positions(node, layout, dense), channels, strict=True
     ):
@@ -89,9 +91,9 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
-    Entries and records of tiles (by form), words and columns packed (`odd`: channels not a multiple
-    of 4), words moved, tiles, fillings of the window, phases of kernel rows packed, outputs clamped
-    afterwards, outputs staged, rows.
+    Instructions of the inner loops, records of tiles (by form), words and columns packed (`odd`:
+    channels not a multiple of 4), words moved, tiles, fillings of the window, phases of kernel rows
+    packed, outputs clamped afterwards, outputs staged, rows.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
@@ -112,7 +114,7 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         staged += steps * part.rows * window.out_w * window.out_c * (narrow or part.joined)
     clamped = clamp_limits(node, graph) != (-128, 127) and form != PLAIN
     return {
-        "entries": tiles * plan.entries,
+        "loop": tiles * plan.loop,
         "records_relu": tiles * records * (form == RELU),
         "records_signed": tiles * records * (form == SIGNED),
         "records_plain": tiles * records * (form == PLAIN),
@@ -138,9 +140,9 @@ class _Plan:
     records: list[Record]
 
     @property
-    def entries(self) -> int:
-        """Entries of the stream."""
-        return sum(record.channel.entries for record in self.records)
+    def loop(self) -> float:
+        """Instructions of the inner loops for one tile."""
+        return sum(record.channel.instructions for record in self.records)
 
     def sums_bytes(self) -> int:
         """What the tiles of the plain form store."""
@@ -178,16 +180,15 @@ def _choose_chunk(node: Node, graph: Graph, rows: int) -> tuple[Layout, list[Cha
     """The chunk of the fewest instructions: less packing against fewer long distances."""
     window = geometry.window(node, graph)
     tiles = Layout(window, rows, 1).tiles
-    best: tuple[int, Layout, list[Channel]] | None = None
+    best: tuple[float, Layout, list[Channel]] | None = None
     for chunk in sorted({min(tiles, n) for n in (*_CHUNKS, tiles)}):
         layout = Layout(window, rows, chunk)
         if chunk > 1 and layout.words * 4 > MAX_WINDOW_BYTES:
             break
         channels = _channels(node, graph, layout)
         words = layout.kernel_rows() * window.in_c * layout.columns()
-        entries = sum(channel.entries for channel in channels) * tiles
-        passes = 1 if layout.joined else rows
-        cost = _WORD_COST * words + _ENTRY_COST * entries * passes
+        loop = sum(channel.instructions for channel in channels) * tiles
+        cost = _WORD_COST * words + loop * (1 if layout.joined else rows)
         if best is None or cost < best[0]:
             best = cost, layout, channels
     assert best is not None
@@ -228,6 +229,7 @@ def _positions(node: Node, layout: Layout, weights: NDArray[np.generic]) -> list
 
 def _channels(node: Node, graph: Graph, layout: Layout) -> list[Channel]:
     weights = geometry.weights_of(node, graph)
+    grid = _grid(layout)
     channels = []
     for view, positions in zip(
         _by_channel(node, layout, weights), _positions(node, layout, weights), strict=True
@@ -235,5 +237,14 @@ def _channels(node: Node, graph: Graph, layout: Layout) -> list[Channel]:
         present = np.nonzero(view)
         order = np.argsort(positions[present])
         values = view[present].astype(np.int64)
-        channels.append(Channel(positions[present][order], values[order]))
+        channels.append(Channel(positions[present][order], values[order], grid))
     return channels
+
+
+def _grid(layout: Layout) -> Grid | None:
+    window = layout.window
+    neighbours = window.dilation_w == 1 and (window.kernel_w == 1 or layout.phases == 1)
+    weights = window.kernel_h * window.kernel_w * window.in_c
+    if window.groups != 1 or window.kernel_w not in (1, 3) or not neighbours or weights > 0xFFFF:
+        return None
+    return Grid(window.kernel_w, window.kernel_h * window.in_c, layout.plane)

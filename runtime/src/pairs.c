@@ -140,10 +140,8 @@ static void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream,
         do {
             uint16_t list[2]; /* passes, entry */
             memcpy(list, stream + 8, sizeof list);
-            const int32_t narrow = list[1] < FEDTINY_PAIRS_WIDE;
-            const int32_t entries =
-                list[1] == FEDTINY_PAIRS_EMPTY ? 0 : list[0] * 8 - list[1] % 8;
-            stream += 12 + entries * (narrow ? 2 : 3);
+            stream += 12 + fedtiny_pairs_entries(list[0], list[1]) *
+                               fedtiny_pairs_entry_bytes(list[1]);
             memcpy(&end, stream, sizeof end);
             stream += sizeof end;
             for (int32_t i = 0; i < 2 * FEDTINY_PAIRS_TILE; i++) {
@@ -207,6 +205,7 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.distance = (span.width - pairs) * p->out_c - 1;
     tile.stride = p->out_c;
     tile.form = p->form;
+    tile.plane = span.plane * (int32_t)sizeof(int32_t);
     tile.stream = fedtiny_constant(call, p->stream);
     memset(pad, p->input_zero_point, p->in_c);
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {

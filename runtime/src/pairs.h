@@ -29,11 +29,15 @@
 #define FEDTINY_PAIRS_SIGNED 1 /* any sign; halves are rounded away from zero */
 #define FEDTINY_PAIRS_PLAIN  2 /* sums are stored; C adds up split channels and scales them */
 
-/* How a record lists its weights: eight entries a pass, the first pass may start in the middle. */
+/* How a record lists its weights: several entries a pass, the first pass may start in the middle. The
+ * dense kinds have no distances: words of a group of three follow each other, groups are a channel's
+ * plane apart; they say how many weights there are, not how many passes. */
 #define FEDTINY_PAIRS_NARROW 0  /* + entries skipped: uint8 distance in words, int8 weight */
 #define FEDTINY_PAIRS_WIDE   8  /* + entries skipped: uint16 distance in words, int8 weight */
 #define FEDTINY_PAIRS_EMPTY  16 /* no weights */
 #define FEDTINY_PAIRS_END    17 /* after the last record */
+#define FEDTINY_PAIRS_DENSE3 20 /* + groups skipped, of four a pass: three int8 weights each */
+#define FEDTINY_PAIRS_DENSE1 24 /* + weights skipped, of eight a pass */
 
 #ifndef __ASSEMBLER__
 #include "kernel.h"
@@ -52,8 +56,21 @@ typedef struct {
     int32_t stride;   /* bytes from pixel to pixel */
     const int32_t *window; /* the tile's first word */
     int32_t form;
+    int32_t plane; /* bytes from channel to channel of the window */
     const uint8_t *stream;
 } fedtiny_pairs_tile_call;
+
+/* Entries of a record, and the bytes of one. */
+static inline int32_t fedtiny_pairs_entries(uint16_t passes, uint16_t entry) {
+    if (entry >= FEDTINY_PAIRS_DENSE3) {
+        return passes;
+    }
+    return entry >= FEDTINY_PAIRS_EMPTY ? 0 : passes * 8 - entry % 8;
+}
+
+static inline int32_t fedtiny_pairs_entry_bytes(uint16_t entry) {
+    return entry >= FEDTINY_PAIRS_EMPTY ? 1 : entry >= FEDTINY_PAIRS_WIDE ? 3 : 2;
+}
 
 void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call);
 

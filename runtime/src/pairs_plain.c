@@ -30,15 +30,21 @@ void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
         if (list[1] == FEDTINY_PAIRS_END) {
             return;
         }
-        const int wide = list[1] >= FEDTINY_PAIRS_WIDE;
-        int32_t entries = list[1] == FEDTINY_PAIRS_EMPTY ? 0 : list[0] * 8 - list[1] % 8;
+        const int32_t entries = fedtiny_pairs_entries(list[0], list[1]);
+        const int32_t bytes = fedtiny_pairs_entry_bytes(list[1]);
+        const int32_t taps = list[1] >= FEDTINY_PAIRS_DENSE1 ? 1 : 3;
+        const int32_t plane = call->plane / (int32_t)sizeof(int32_t);
         for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
             sum[i] = start;
         }
-        for (const int32_t *word = call->window; entries > 0; entries--) {
-            word += stream[0] + (wide ? stream[1] << 8 : 0);
-            const int64_t weight = (int8_t)stream[wide ? 2 : 1];
-            stream += wide ? 3 : 2;
+        const int32_t *word = call->window;
+        for (int32_t entry = 0; entry < entries; entry++, stream += bytes) {
+            if (bytes == 1) {
+                word = call->window + entry / taps * plane + entry % taps;
+            } else {
+                word += stream[0] + (bytes == 3 ? stream[1] << 8 : 0);
+            }
+            const int64_t weight = (int8_t)stream[bytes - 1];
             for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
                 sum[i] += weight * word[i];
             }
