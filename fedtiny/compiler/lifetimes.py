@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 from fedtiny.compiler.dataflow import INPUT, Dataflow, LayerFlow
@@ -91,16 +92,23 @@ def items(
 
 def peak_bytes(found: Sequence[Item]) -> int:
     """The most bytes alive at once: no placement of these items can need less."""
+    return max((live for _, live in _live(found)), default=0)
+
+
+def peak_time(found: Sequence[Item]) -> int:
+    """The first half step at which the most bytes are alive."""
+    return max(_live(found), key=lambda at: (at[1], -at[0]))[0]
+
+
+def _live(found: Sequence[Item]) -> list[tuple[int, int]]:
+    """Half steps at which something is born or dies, and the bytes alive from then on."""
     changes: dict[int, int] = {}
     for item in found:
         for born, dies in item.intervals:
             changes[born] = changes.get(born, 0) + item.size_bytes
             changes[dies] = changes.get(dies, 0) - item.size_bytes
-    peak = live = 0
-    for time in sorted(changes):
-        live += changes[time]
-        peak = max(peak, live)
-    return peak
+    times = sorted(changes)
+    return list(zip(times, accumulate(changes[time] for time in times), strict=True))
 
 
 _Row = tuple[int, int]

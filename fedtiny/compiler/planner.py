@@ -9,9 +9,11 @@ from typing import Literal
 from fedtiny.compiler import cost
 from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.check_plan import check_plan
-from fedtiny.compiler.dataflow import layer_nodes
+from fedtiny.compiler.dataflow import dataflow, layer_nodes
 from fedtiny.compiler.ir import Graph, Node
-from fedtiny.compiler.plan import ExecutionPlan, Layer, Schedule, row_bytes, row_count
+from fedtiny.compiler.lifetimes import items, peak_time
+from fedtiny.compiler.plan import FEED, ExecutionPlan, Layer, Schedule, row_bytes, row_count
+from fedtiny.compiler.schedule import rows_order, unroll
 from fedtiny.devices.profiles import Target
 from fedtiny.errors import UnsupportedError, UsageError, unknown_name
 from fedtiny.runtime import table
@@ -60,8 +62,8 @@ def plan(
     nodes = layer_nodes(graph)
     options = [_options(node, graph, target) for node in nodes]
     schedules: tuple[Schedule, ...] = ("layers",) if ram == "speed" else ("layers", "rows")
-    best: ExecutionPlan | None = None
-    for choice in _choices(options, graph, ram):
+    best: ExecutionPlan | None = None  # of equal arenas the first one: the fastest
+    for choice in _choices(options, graph, ram, fed):
         layers = [_layer(*item, graph, target) for item in zip(nodes, choice, strict=True)]
         for schedule in schedules:
             draft = assemble(graph, target, layers, schedule, fed)
@@ -124,18 +126,59 @@ def _unsupported(node: Node, graph: Graph, target: Target) -> UnsupportedError:
 
 
 def _choices(
-    options: Sequence[tuple[_Option, ...]], graph: Graph, ram: RamMode
+    options: Sequence[tuple[_Option, ...]], graph: Graph, ram: RamMode, fed: bool
 ) -> Iterator[tuple[_Option, ...]]:
-    """Kernel choices worth planning: the fastest, and the one that needs least memory."""
+    """Kernel choices worth planning, from the fastest to the one that needs least memory."""
     fastest = tuple(min(o, key=lambda x: (x.cost, x.kernel.reference)) for o in options)
     yield fastest
     if ram == "speed":
         return
+    limit = float("inf") if ram == "min" else (1 + BALANCED_EXTRA) * _price(fastest)
+    relieved = _relieved(options, fastest, graph, limit, fed)
+    if relieved != fastest:
+        yield relieved
     smallest = tuple(min(o, key=lambda x: _memory(x, graph)) for o in options)
-    limit = float("inf") if ram == "min" else 1 + BALANCED_EXTRA
-    price = sum(option.cost for option in fastest)
-    if smallest != fastest and sum(option.cost for option in smallest) <= limit * price:
+    if smallest not in (fastest, relieved) and _price(smallest) <= limit:
         yield smallest
+
+
+def _price(choice: Sequence[_Option]) -> float:
+    return sum(option.cost for option in choice)
+
+
+def _relieved(
+    options: Sequence[tuple[_Option, ...]],
+    fastest: Sequence[_Option],
+    graph: Graph,
+    limit: float,
+    fed: bool,
+) -> tuple[_Option, ...]:
+    """Give the layer that runs at the peak a kernel that needs less, as long as that is affordable.
+
+    Only that layer's scratch counts at the peak, so that no other layer has to become slower.
+    """
+    choice = list(fastest)
+    while (index := _layer_at_peak(choice, graph, fed)) is not None:
+        now = choice[index]
+        rest = _price(choice) - now.cost
+        smaller = [
+            option
+            for option in options[index]
+            if _memory(option, graph)[0] < _memory(now, graph)[0] and rest + option.cost <= limit
+        ]
+        if not smaller:
+            break
+        choice[index] = min(smaller, key=lambda option: (option.cost, option.kernel.reference))
+    return tuple(choice)
+
+
+def _layer_at_peak(choice: Sequence[_Option], graph: Graph, fed: bool) -> int | None:
+    """The layer that runs when streaming has most bytes alive; None when the input is arriving."""
+    flow = dataflow(graph, [option.contract for option in choice])
+    program = rows_order(flow, fed)
+    step = peak_time(items(flow, program, fed)) // 2
+    layer = list(unroll(program))[step] if step >= 0 else FEED
+    return None if layer == FEED else layer
 
 
 def _memory(option: _Option, graph: Graph) -> tuple[int, bool, float, bool]:

@@ -31,8 +31,12 @@ from tests.row_graphs import target as fake_target
 M4 = target("cortex-m4")
 
 
+def has_kernels(graph: Graph) -> bool:
+    return {node.op for node in layer_nodes(graph)} <= {kernel.op for kernel in table.kernels()}
+
+
 @settings(max_examples=60, deadline=None)
-@given(graph=graphs(most=6), ram=st.sampled_from(RAM_MODES), fed=st.booleans())
+@given(graph=graphs(most=6).filter(has_kernels), ram=st.sampled_from(RAM_MODES), fed=st.booleans())
 def test_plans_of_random_networks_compute_what_the_reference_does(graph, ram, fed):
     host = target("c")
     inputs = samples(graph, 1)
@@ -62,9 +66,12 @@ def test_resnet8_fits_in_a_third_of_its_tensors():
 
 @pytest.mark.quick
 def test_a_sparse_layer_takes_the_sparse_kernel():
-    layers = plan(resnet8(density=0.05), target("c"), "speed").layers
-    assert layers[1].kernel.name == "conv2d_csr_s8"  # pruned
-    assert layers[0].kernel.name == "conv2d_im2col_s8"  # dense
+    made = plan(resnet8(density=0.05), target("c"), "speed")
+    dense, pruned = (
+        table.packing(layer.kernel).features(layer.node, made.graph) for layer in made.layers[:2]
+    )
+    assert "nonzero_macs" in pruned
+    assert "nonzero_macs" not in dense
 
 
 @pytest.mark.quick
@@ -84,14 +91,11 @@ def test_costs_are_instructions_only_where_all_have_coefficients():
     assert by_name["conv2d_csr_s8"] > by_name["conv2d_im2col_s8"] < by_name["conv2d_s8"]
 
 
-@pytest.mark.quick
-@pytest.mark.parametrize(("extra", "taken"), [(1.09, "small"), (1.11, "fast")])
-def test_balanced_pays_ten_percent_for_a_smaller_arena(monkeypatch, extra, taken):
-    graph = autoencoder()
-    factor = {"fast": 1.0, "small": extra}
-    scratch = {"fast": 4096, "small": 0}
+@pytest.fixture
+def two_kernels(monkeypatch):
+    """Every fully connected layer has a fast kernel with scratch and a small, slower one."""
     base = next(k for k in table.kernels() if k.name == "fully_connected_double_s8")
-    found = tuple(replace(base, name=name) for name in factor)
+    kernels = tuple(replace(base, name=name) for name in ("fast", "small"))
     packing = table.packing(base)
 
     class Fake:
@@ -101,18 +105,40 @@ def test_balanced_pays_ten_percent_for_a_smaller_arena(monkeypatch, extra, taken
             self.name = kernel.name
 
         def contract(self, node, graph):
-            return replace(packing.contract(node, graph), scratch_bytes=scratch[self.name])
+            scratch = Fake.scratch(node) if self.name == "fast" else 0
+            return replace(packing.contract(node, graph), scratch_bytes=scratch)
 
-        def features(self, node, graph):
-            return {}
+    def use(slower, scratch):
+        Fake.scratch = staticmethod(scratch)
+        price = {"fast": 1000.0, "small": 1000.0 * slower}
+        monkeypatch.setattr(table, "candidates", lambda *_: kernels)
+        monkeypatch.setattr(table, "packing", Fake)
+        monkeypatch.setattr(table, "instructions", lambda k, *_: price[k.name])
 
-    monkeypatch.setattr(table, "candidates", lambda *_: found)
-    monkeypatch.setattr(table, "packing", Fake)
-    monkeypatch.setattr(table, "instructions", lambda k, *_: 1000.0 * factor[k.name])
-    for mode, expected in (("speed", "fast"), ("balanced", taken), ("min", "small")):
-        made = plan(graph, M4, mode)
-        assert {layer.kernel.name for layer in made.layers} == {expected}
-        assert made.layers[0].instructions == 1000.0 * factor[expected]
+    return use
+
+
+def chosen(ram):
+    return [layer.kernel.name for layer in plan(autoencoder(), M4, ram).layers]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("slower", "taken"), [(1.09, "small"), (2.1, "fast")])
+def test_balanced_pays_ten_percent_for_a_smaller_arena(two_kernels, slower, taken):
+    two_kernels(slower, lambda node: 4096)
+    assert chosen("speed") == ["fast"] * 10
+    assert chosen("balanced") == [taken] * 10
+    assert chosen("min") == ["small"] * 10
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("slower", "taken"), [(1.9, "small"), (2.1, "fast")])
+def test_only_the_layer_at_the_peak_becomes_slower(two_kernels, slower, taken):
+    # One of ten equal layers may cost twice as much before the whole costs ten percent more.
+    two_kernels(slower, lambda node: 4096 if node.name == "fully_connected_3" else 8)
+    assert chosen("balanced") == ["fast"] * 3 + [taken] + ["fast"] * 6
+    made = plan(autoencoder(), M4, "balanced")
+    assert sum(layer.instructions for layer in made.layers) <= 1.1 * 10_000
 
 
 def batch_norm_graph() -> Graph:
