@@ -231,6 +231,10 @@ def test_firmware_answers_after_noise(noise: bytes, tmp_path: Path):
         assert tuple(layer.digest for layer in client.layers(2)) == digests
         with pytest.raises(RunnerError, match="outside of its buffers, at 0"):
             client.output(9)
+        for size in (*range(246, 256), 500, 512):  # full COBS groups, of both kinds of bytes
+            for byte in (b"\0", b"\1"):
+                with pytest.raises(RunnerError, match="does not know message 85"):
+                    client._ask(0x55, byte * size)
     finally:
         stream.close()
 
