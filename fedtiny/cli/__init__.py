@@ -25,6 +25,7 @@ def _run(name: str) -> None:
         command = fedtiny if name == "fedtiny" else export
         command.main(prog_name=name)
     except KeyboardInterrupt:  # before or after the command's own handling
+        print("fedtiny: interrupted.", file=sys.stderr)
         sys.exit(130)
 
 

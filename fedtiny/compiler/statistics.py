@@ -27,12 +27,12 @@ def macs_nonzero(node: Node, graph: Graph) -> int:
 
 
 def density(tensor: Tensor) -> float:
-    """nonzeros / total of a constant."""
+    """Nonzeros / total of a constant."""
     return int(np.count_nonzero(tensor.value)) / max(1, tensor.size)
 
 
 def model_density(graph: Graph) -> float:
-    """nonzeros / total of all weights; biases are not counted."""
+    """Nonzeros / total of all weights; biases are not counted."""
     tensors = [t for node in graph.nodes if (t := weights(node, graph)) is not None]
     total = sum(t.size for t in tensors)
     return sum(int(np.count_nonzero(t.value)) for t in tensors) / max(1, total)

@@ -125,7 +125,7 @@ def _fits(report: DeploymentReport) -> Verdict:
     if report.budget.fits is None:
         return Verdict("neutral", "Not known to fit", f"some figures for {name} are unknown")
     if report.budget.fits:
-        shares = [f"{m.label} {percent_text(m.share, 0)}" for m in meters(report) if m.share]
+        shares = [f"{m.label} {percent_text(m.share)}" for m in meters(report) if m.share]
         return Verdict("good", f"Fits {name}", ", ".join(shares))
     over = ", ".join(item.what for item in report.budget.failures)
     return Verdict("bad", f"Does not fit {name}", f"over budget: {over}")
@@ -143,7 +143,9 @@ def _equal(report: DeploymentReport) -> Verdict:
         return Verdict("bad", "Differs from the reference", f"{names}{where}")
     exact = [entry.runner for entry in entries if entry.bit_exact]
     close = [
-        f"{entry.runner} within {entry.tolerance:g}" for entry in entries if not entry.bit_exact
+        f"{entry.runner} within {entry.max_abs_error:g} (accepted: {entry.tolerance:g})"
+        for entry in entries
+        if not entry.bit_exact
     ]
     detail = "; ".join(filter(None, (f"bit-exact: {', '.join(exact)}" if exact else "", *close)))
     return Verdict("good", "Equal to the reference", detail)
