@@ -285,3 +285,22 @@ def test_missing_file_and_unknown_kind(tmp_path):
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64))
     with pytest.raises(UsageError, match=r"not of a known kind.*TFLite"):
         open_model(path)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_reading_time_grows_with_size_not_its_square(dtype):
+    """4,000 operators that all want one name, each followed by an activation to fuse."""
+    count = 2000
+    file = TfliteFile()
+    quantization = (0.1, 0) if dtype == "int8" else ()
+    first = x = file.tensor("x", (1, 4), dtype, *quantization)
+    for _ in range(count):
+        y = file.tensor("same", (1, 4), dtype, *quantization)
+        file.op("ADD", [x, x], y, "AddOptions", 2)
+        x = file.op("RELU", [y], file.tensor("same", (1, 4), dtype, *quantization), version=2)
+    data = file.finish([first], [x])
+    start = time.process_time()
+    graph = from_tflite(data, "model")
+    assert len(graph.nodes) == (count if dtype == "int8" else 2 * count)
+    assert time.process_time() - start < SECONDS_PER_CASE

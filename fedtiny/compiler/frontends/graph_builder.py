@@ -30,7 +30,9 @@ class GraphBuilder:
         self.name = name
         self.tensors: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
-        self._node_names: set[str] = set()
+        self._names: dict[str, int] = {}
+        self._node_names: dict[str, int] = {}
+        self._made_by: dict[str, int] = {}
 
     def constant(
         self,
@@ -48,7 +50,7 @@ class GraphBuilder:
             pattern: The kind of its logical mask.
         """
         data = np.ascontiguousarray(data)
-        name = _unique(name, self.tensors)
+        name = _unique(name, self._names)
         dtype = _DTYPES[data.dtype]
         self.tensors[name] = Tensor(name, data.shape, dtype, quantization, data, pattern)
         return name
@@ -57,15 +59,27 @@ class GraphBuilder:
         self, name: str, shape: tuple[int, ...], dtype: DType, quantization: Quantization | None
     ) -> str:
         """Add a run-time tensor; returns the name it got."""
-        name = _unique(name, self.tensors)
+        name = _unique(name, self._names)
         self.tensors[name] = Tensor(name, shape, dtype, quantization)
         return name
 
     def node(self, name: str, attributes: Attributes, inputs: tuple[str, ...], output: str) -> None:
         """Append a node that makes `output`."""
         name = _unique(name, self._node_names)
-        self._node_names.add(name)
+        self._made_by[output] = len(self.nodes)
         self.nodes.append(Node(name, attributes, inputs, (output,)))
+
+    def producer(self, tensor: str) -> Node | None:
+        """The node that makes a tensor; None for inputs and constants."""
+        found = self._made_by.get(tensor)
+        return None if found is None else self.nodes[found]
+
+    def replace_producer(self, tensor: str, node: Node) -> None:
+        """Put another node, which makes another tensor, in the place of a tensor's producer."""
+        where = self._made_by.pop(tensor)
+        del self.tensors[tensor]
+        self.nodes[where] = node
+        self._made_by[node.output] = where
 
     def finish(self, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Graph:
         """Make the verified graph, without constants that nothing reads."""
@@ -73,9 +87,12 @@ class GraphBuilder:
         return graph.rewrite(graph.nodes).verify()
 
 
-def _unique(name: str, taken: set[str] | dict[str, Tensor]) -> str:
+def _unique(name: str, taken: dict[str, int]) -> str:
+    """A name that is not taken; `taken` counts how often each was wanted."""
     name = name or "tensor"
-    candidate, suffix = name, 1
+    candidate = name
     while candidate in taken:
-        candidate, suffix = f"{name}.{suffix}", suffix + 1
+        taken[name] += 1
+        candidate = f"{name}.{taken[name]}"
+    taken[candidate] = 0
     return candidate

@@ -98,6 +98,7 @@ class Importer:
         self.constants = {n: Constant(data) for n, data in model.constants.items()}
         self.quantizations: dict[str, Quantization] = {}
         self.budget = MAX_FOLDED_ELEMENTS
+        self._views: Counter[str] = Counter()
         self._readers = Counter(i for node in model.nodes for i in node.inputs)
         self._readers.update(model.outputs)
 
@@ -160,6 +161,7 @@ class Importer:
         if name in self.values or name in self.constants:
             raise node.damaged(f"it makes {name!r} a second time")
         self.values[name] = value
+        self._views[value.tensor] += 1
 
     def make(
         self,
@@ -214,9 +216,8 @@ class Importer:
         """The node of ours that makes a value which nothing else reads and nothing quantizes."""
         if self.readers(name) != 1 or value.tensor in self.quantizations:
             return None
-        views = [v for v in self.values.values() if v.tensor == value.tensor]
-        made = [n for n in self.builder.nodes if n.output == value.tensor]
-        return made[0] if made and len(views) == 1 else None
+        single = self._views[value.tensor] == 1
+        return self.builder.producer(value.tensor) if single else None
 
     def annotate(self, node: NodeRecord, value: Value, quantization: Quantization) -> None:
         """Record with which quantization a value is held."""

@@ -16,6 +16,8 @@ from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
 from fedtiny.errors import UnsupportedError, UsageError
 
 MIN_OPSET, MAX_OPSET = 11, 23
+MAX_ENDS = 64
+"""Inputs and outputs together."""
 
 _T = onnx.TensorProto
 _DTYPES: Mapping[int, tuple[Any, str]] = {
@@ -153,8 +155,8 @@ def read_model(data: bytes, name: str) -> ModelRecord:
     constants = {_text(t.name, name): read_tensor(t, name) for t in graph.initializer}
     inputs = tuple(_input(v, name) for v in graph.input if _text(v.name, name) not in constants)
     outputs = tuple(_text(v.name, name) for v in graph.output)
-    if not inputs or not outputs:
-        raise UsageError(f"{name}: its graph has no input or no output.")
+    if not (inputs and outputs and len(inputs) + len(outputs) <= MAX_ENDS):
+        raise UsageError(f"{name}: its graph has {len(inputs)} inputs and {len(outputs)} outputs.")
     nodes = tuple(_node(n, i, name) for i, n in enumerate(graph.node))
     return ModelRecord(opset, nodes, constants, inputs, outputs)
 

@@ -230,11 +230,10 @@ def _add_to_bias(importer: Importer, node: NodeRecord, position: int) -> None:
         raise node.unsupported("a bias can be added only to a layer with a float bias")
     total = old.value + np.broadcast_to(data, wanted).reshape(channels).astype(np.float32)
     bias = add_float(importer, f"{node.outputs[0]}/bias", total)
-    tensor = importer.builder.tensors.pop(value.tensor)
-    name = importer.builder.activation(node.outputs[0], tensor.shape, "float32", None)
-    where = importer.builder.nodes.index(layer)
-    inputs = (*layer.inputs[:2], bias)
-    importer.builder.nodes[where] = replace(layer, inputs=inputs, outputs=(name,))
+    shape = importer.builder.tensors[value.tensor].shape
+    name = importer.builder.activation(node.outputs[0], shape, "float32", None)
+    made = replace(layer, inputs=(*layer.inputs[:2], bias), outputs=(name,))
+    importer.builder.replace_producer(value.tensor, made)
     importer.define(node, replace(value, tensor=name))
 
 

@@ -8,6 +8,7 @@ one LSB; differences may add up over layers.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -84,14 +85,25 @@ def _equal(a: Quantization, b: Quantization) -> bool:
 
 def _fuse_relus(graph: Graph, known: Known) -> Graph:
     """Fuse every activation into the node before it, whose clamp then does the same in int8."""
-    nodes = list(graph.nodes)
+    nodes: list[Node] = []
+    made_by: dict[str, int] = {}
+    readers = Counter(name for node in graph.nodes for name in {*node.inputs})
+    readers.update(graph.outputs)
     for relu in graph.nodes:
-        if not isinstance(relu.attributes, Relu):
-            continue
         source = relu.inputs[0]
-        last = next((n for n in nodes if n.output == source), None)
-        single = len([n for n in nodes if source in n.inputs]) == 1 and source not in graph.outputs
-        if last is None or not single or getattr(last.attributes, "activation", "") != "none":
+        if not isinstance(relu.attributes, Relu):
+            made_by[relu.output] = len(nodes)
+            nodes.append(relu)
+            continue
+        where = made_by.get(source)
+        last = None if where is None else nodes[where]
+        single = readers[source] == 1
+        if (
+            where is None
+            or last is None
+            or not single
+            or getattr(last.attributes, "activation", "") != "none"
+        ):
             raise _unsupported(graph, relu, "an int8 activation must follow its only producer")
         before, after = known.pop(source, None), known.get(relu.output)
         if before is not None and after is None:
@@ -100,8 +112,8 @@ def _fuse_relus(graph: Graph, known: Known) -> Graph:
             raise _unsupported(graph, relu, "its input is quantized to a smaller range than it")
         activation = relu.attributes.activation
         fused = replace(last.attributes, activation=activation)  # type: ignore[call-arg]
-        nodes[nodes.index(last)] = replace(last, attributes=fused, outputs=relu.outputs)
-        nodes.remove(relu)
+        nodes[where] = replace(last, attributes=fused, outputs=relu.outputs)
+        made_by[relu.output] = where
     return graph.rewrite(nodes)
 
 

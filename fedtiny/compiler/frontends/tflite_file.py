@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from ai_edge_litert import schema_py_generated as schema
 
 from fedtiny.compiler.frontends import tflite_ops
 from fedtiny.compiler.frontends.tflite_importer import Importer
 from fedtiny.compiler.frontends.tflite_model import (
-    OperatorRecord,
     TensorRecord,
     read_model,
 )
@@ -39,8 +40,8 @@ def from_tflite(data: bytes, name: str) -> Graph:
     model = read_model(data, name)
     importer = Importer(model, name)
     quantizers, inputs = _read_inputs(importer)
-    for op in model.operators:
-        if op in quantizers:
+    for position, op in enumerate(model.operators):
+        if position in quantizers:
             continue
         reader = tflite_ops.OPS.get(op.op)
         if reader is None:
@@ -64,19 +65,27 @@ def from_tflite(data: bytes, name: str) -> Graph:
     return importer.builder.finish(tuple(inputs), tuple(outputs))
 
 
-def _read_inputs(importer: Importer) -> tuple[list[OperatorRecord], list[str]]:
-    """Add the model's inputs; returns the QUANTIZE operators before them, and their names."""
+def _read_inputs(importer: Importer) -> tuple[set[int], list[str]]:
+    """Add the model's inputs; returns the positions of QUANTIZE after them, and their names."""
     model = importer.model
-    skipped, names = [], []
+    skipped, names = set(), []
+    readers_of: dict[int, list[int]] = defaultdict(list)
+    for position, op in enumerate(model.operators):
+        for i in op.inputs:
+            readers_of[i].append(position)
     for index in model.inputs:
-        readers = [op for op in model.operators if index in op.inputs]
-        first = readers[0] if len(readers) == 1 and index not in model.outputs else None
+        readers = readers_of[index]
+        first = (
+            model.operators[readers[0]]
+            if len(readers) == 1 and index not in model.outputs
+            else None
+        )
         entry = index
         if first is not None and first.op == schema.BuiltinOperator.QUANTIZE:
             importer.arity(first, 1, 1)
             if _only_converts(model.tensors[index], model.tensors[first.outputs[0]]):
                 entry = first.outputs[0]
-                skipped.append(first)
+                skipped.add(readers[0])
         name = importer.add_activation(entry)
         importer.define(entry, name)
         names.append(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -74,7 +75,8 @@ class Importer:
         self.edges: dict[int, str] = {}
         self._added: dict[tuple[int, str], str] = {}
         self._decoded = 0
-        self._readers = [i for op in model.operators for i in op.inputs]
+        self._readers = Counter(i for op in model.operators for i in op.inputs)
+        self._readers.update(model.outputs)
 
     def damaged(self, op: OperatorRecord, what: str) -> UsageError:
         """Make the error for an operator that contradicts itself."""
@@ -86,7 +88,7 @@ class Importer:
 
     def readers(self, index: int) -> int:
         """How often a tensor is read by operators or as an output of the model."""
-        return self._readers.count(index) + self.model.outputs.count(index)
+        return self._readers[index]
 
     def options(self, op: OperatorRecord, name: str) -> Table:
         """The operator's options, which must be of the named type."""
@@ -226,15 +228,14 @@ class Importer:
         """Fuse an activation into the node before it; False where that is not exact."""
         source = self.source(op)
         record = self.model.tensors[op.outputs[0]]
-        last = next((n for n in self.builder.nodes if n.output == source.name), None)
+        last = self.builder.producer(source.name)
         if last is None or self.readers(source.index) != 1:
             return False
         if getattr(last.attributes, "activation", "") != "none" or record.shape != source.shape:
             return False
         name = self.add_activation(op.outputs[0])
         fused = replace(last.attributes, activation=activation)  # type: ignore[call-arg]
-        where = self.builder.nodes.index(last)
-        self.builder.nodes[where] = replace(last, attributes=fused, outputs=(name,))
-        del self.builder.tensors[source.name]
+        made = replace(last, attributes=fused, outputs=(name,))
+        self.builder.replace_producer(source.name, made)
         self.define(op.outputs[0], name)
         return True

@@ -18,6 +18,8 @@ from fedtiny.compiler.ir import Quantization
 from fedtiny.errors import UnsupportedError, UsageError
 
 MAX_RANK = 8
+MAX_ENDS = 64
+"""Inputs and outputs together."""
 
 DTYPES: dict[int, Any] = {
     schema.TensorType.FLOAT32: np.float32,
@@ -140,8 +142,9 @@ def read_model(data: bytes, name: str) -> ModelRecord:
         _operator(file, table, i, codes, tensors) for i, table in enumerate(subgraph.tables(3))
     )
     record = ModelRecord(tensors, operators, subgraph.integers(1) or (), subgraph.integers(2) or ())
-    if not record.inputs or not record.outputs:
-        raise file.damaged("it names no inputs or no outputs")
+    ends = len(record.inputs) + len(record.outputs)
+    if not record.inputs or not record.outputs or ends > MAX_ENDS:
+        raise file.damaged(f"it has {len(record.inputs)} inputs, {len(record.outputs)} outputs")
     for index in (*record.inputs, *record.outputs):
         if not 0 <= index < len(tensors):
             raise file.damaged(f"input or output {index} is none of its {len(tensors)} tensors")
