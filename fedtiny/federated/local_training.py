@@ -41,6 +41,7 @@ def train(
     recipe: Recipe,
     rng: np.random.Generator,
     before_last: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
+    after_epoch: Callable[[], None] = lambda: None,
 ) -> float:
     """Train in place; inactive weights stay zero.
 
@@ -54,6 +55,7 @@ def train(
         recipe: How.
         rng: Shuffles.
         before_last: Called with the batch of the last iteration before its update.
+        after_epoch: Called after each epoch.
 
     Returns:
         The mean loss over all iterations.
@@ -86,6 +88,8 @@ def train(
                 parameter.grad.mul_(mask)
         optimizer.step()
         losses.append(loss.item())
+        if (step + 1) % (len(order) // recipe.epochs) == 0:
+            after_epoch()
     return float(np.mean(losses))
 
 

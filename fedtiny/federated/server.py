@@ -19,6 +19,7 @@ from fedtiny.federated.fleet import Fleet
 from fedtiny.federated.message import Array, DamagedMessageError, Field, Message
 from fedtiny.federated.seeds import generator
 from fedtiny.models import prunable_blocks
+from fedtiny.progress import SILENT, Progress
 from fedtiny.pruning.masks import Masks, State, masked
 
 T = TypeVar("T")
@@ -52,6 +53,7 @@ class Server:
         events: What went wrong or changed, in order.
         candidates: Of adaptive batch-normalization selection: loss and densities of each.
         chosen: Index of the chosen candidate; None where there was no choice.
+        progress: Where to report long work.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Server:
         public: Dataset,
         fleet: Fleet,
         misfit: Misfit | None = None,
+        progress: Progress = SILENT,
     ) -> None:
         self.config, self.public, self.fleet = config, public, fleet
         self.module = channels_last(module)
@@ -73,6 +76,7 @@ class Server:
         self.events: list[dict[str, Any]] = []
         self.candidates: list[dict[str, Any]] = []
         self.chosen: int | None = None
+        self.progress = progress
         self._misfit = misfit
 
     def pretrain(self) -> None:
@@ -85,7 +89,10 @@ class Server:
         )
         self.module.load_state_dict(self.state)
         rng = generator(config.seed, "pretrain")
-        local_training.train(self.module, {}, self.public, recipe, rng)
+        with self.progress.task("pretraining", config.pretrain_epochs) as task:
+            local_training.train(
+                self.module, {}, self.public, recipe, rng, after_epoch=task.advance
+            )
         self.state = snapshot(self.module)
 
     def misfit(self, masks: Masks) -> str | None:

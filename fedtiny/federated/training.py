@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from fedtiny.data import Dataset, Split, load_dataset, split
-from fedtiny.errors import UsageError
 from fedtiny.federated import checkpoint
 from fedtiny.federated.accounting import forward_flops, layer_macs, state_bytes
 from fedtiny.federated.client import OBSERVE
@@ -51,8 +50,8 @@ def train(
         progress: Where to report.
         resume: Go on from the last checkpoint in `out`; the result is that of a run that was
             never stopped.
-        misfit: Says why a candidate does not fit the devices; needed when `config.devices` is
-            not empty.
+        misfit: Says why a candidate does not fit the devices; None plans it for each of
+            `config.devices`.
         observe: ``"module:function"`` that takes activation ranges on a client.
 
     Raises:
@@ -60,8 +59,6 @@ def train(
         DoesNotFitError: No candidate fits the devices.
         RunnerError: No client answers.
     """
-    if config.devices and misfit is None:
-        raise UsageError("--device needs a check of candidates against it; none was given.")
     folder = RunFolder(out)
     folder.check()
     dataset = load_dataset(config.data)
@@ -71,6 +68,10 @@ def train(
     data_sha256 = _data_sha256(dataset)
     run = checkpoint.fingerprint(config, data_sha256)
     start = checkpoint.load(folder.checkpoint, codec, run) if resume else None
+    if config.devices and misfit is None:
+        from fedtiny.federated.device_fit import device_misfit
+
+        misfit = device_misfit(config.model, dataset.subset(parts.public), config.devices)
     if not resume:
         folder.clear()
 
@@ -78,7 +79,8 @@ def train(
         clock = Clock()
         fleet = _start_fleet(config, dataset, parts, codec, start, observe)
         try:
-            server = Server(config, module, dataset.subset(parts.public), fleet, misfit)
+            public = dataset.subset(parts.public)
+            server = Server(config, module, public, fleet, misfit, progress)
             record = _new_record(config, dataset, data_sha256, parts)
             training = _Training(server, folder, run, parts, dataset.test(), record, clock)
             training.run(start, progress)
@@ -110,9 +112,8 @@ class _Training:
         method = load_method(config.method)(server)
         self.macs = layer_macs(server.module, self.test.input_shape)
         if start is None:
-            with progress.task("pretraining and choosing a candidate"):
-                server.masks = method.init()
-                server.state = masked(server.state, server.masks)
+            server.masks = method.init()
+            server.state = masked(server.state, server.masks)
             self._record_initialization()
             self._save(method)
         else:

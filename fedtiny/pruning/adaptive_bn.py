@@ -59,13 +59,15 @@ def select(server: Server, pool: Sequence[Masks]) -> Masks:
     """
     dense, everyone = server.state, range(server.config.clients)
     losses, states = [], []
-    for masks in pool:
-        state = masked(dense, masks)
-        statistics = server.pooled_statistics(everyone, state, masks)
-        loss = held_out_loss(server, everyone, statistics)
-        losses.append(loss)
-        states.append(statistics.put(state, server.module))
-        server.candidates.append({"loss": loss, "density_by_layer": density_by_layer(masks)})
+    with server.progress.task("choosing a candidate", len(pool)) as task:
+        for masks in pool:
+            state = masked(dense, masks)
+            statistics = server.pooled_statistics(everyone, state, masks)
+            loss = held_out_loss(server, everyone, statistics)
+            losses.append(loss)
+            states.append(statistics.put(state, server.module))
+            server.candidates.append({"loss": loss, "density_by_layer": density_by_layer(masks)})
+            task.advance(note=f"loss {loss:.3f}")
     chosen = min(range(len(pool)), key=losses.__getitem__)
     server.chosen = chosen
     server.state = states[chosen]

@@ -261,8 +261,6 @@ def test_dense_averaging_goes_through_the_same_door(config: TrainConfig, tmp_pat
 
 
 def test_candidates_must_fit_the_devices(config: TrainConfig, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--device"):
-        run(dataclasses.replace(config, devices=("board",)), tmp_path / "out")
     asked: list[float] = []
 
     def misfit(masks: Any, state: Any) -> str | None:
@@ -276,6 +274,33 @@ def test_candidates_must_fit_the_devices(config: TrainConfig, tmp_path: Path) ->
     with pytest.raises(DoesNotFitError, match="flash is 10 bytes over"):
         run(config, tmp_path / "other", misfit=lambda masks, state: "flash is 10 bytes over.")
     assert not (tmp_path / "other").exists()
+
+
+BOARD = """
+description = "A made-up board."
+target = "cortex-m4"
+cpu = "one core"
+clock_hz = 100_000_000
+flash_bytes = {flash}
+sram_bytes = 65_536
+[sources]
+clock_hz = "made up"
+flash_bytes = "made up"
+sram_bytes = "made up"
+"""
+
+
+def test_candidates_are_planned_for_boards(config: TrainConfig, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="unknown device 'nucleo-l4r5z'"):
+        run(dataclasses.replace(config, devices=("nucleo-l4r5z",)), tmp_path / "out")
+    for name, flash in (("small", 4_096), ("large", 1_048_576)):
+        (tmp_path / f"{name}.toml").write_text(BOARD.format(flash=flash))
+    config = dataclasses.replace(config, rounds=1, candidates=1)
+    large = dataclasses.replace(config, devices=(str(tmp_path / "large.toml"),))
+    assert run(large, tmp_path / "out")["initialization"]["chosen"] == 0
+    small = dataclasses.replace(config, devices=(*large.devices, str(tmp_path / "small.toml")))
+    with pytest.raises(DoesNotFitError, match=r"no candidate of density 0\.2 fits.*flash"):
+        run(small, tmp_path / "other")
 
 
 def test_wrong_places_are_refused_before_any_work(config: TrainConfig, tmp_path: Path) -> None:

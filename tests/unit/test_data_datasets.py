@@ -1,7 +1,6 @@
 """Datasets by name and by path; damage is named."""
 
 import gzip
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,6 @@ import pytest
 
 from fedtiny.data import Dataset, dataset_names, load_dataset
 from fedtiny.data.idx import load_folder, read_idx, write_idx
-from fedtiny.data.make_mini import make
 from fedtiny.data.sources import fashion_mnist
 from fedtiny.errors import UsageError
 
@@ -32,19 +30,6 @@ def test_the_shipped_images_are_small_balanced_and_never_twice() -> None:
     test = data.test()
     assert np.array_equal(test.images, data.images[7000:])
     assert test.classes[9] == "ankle-boot"
-
-
-def test_the_shipped_images_are_made_again_from_the_whole(tmp_path: Path) -> None:
-    if not fashion_mnist.DEBIAN_FOLDER.is_dir():
-        pytest.skip("needs the Debian package dataset-fashion-mnist")
-    make(tmp_path)
-    same_deflate = "ng" not in zlib.ZLIB_RUNTIME_VERSION
-    assert len(list(tmp_path.iterdir())) == 4
-    for path in tmp_path.iterdir():
-        shipped = SHIPPED / path.name
-        assert gzip.decompress(path.read_bytes()) == gzip.decompress(shipped.read_bytes())
-        if same_deflate:
-            assert path.read_bytes() == shipped.read_bytes()
 
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:

@@ -208,6 +208,7 @@ def local_fleet(workers: int) -> LocalFleet:
     return LocalFleet(setup, clients, workers)
 
 
+@pytest.mark.timeout(300)
 def test_processes_answer_as_this_one_does_and_survive_a_death() -> None:
     recording = Recording()
     expected = server_with(recording)
