@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 
+/* Scratch and state may hold 64-bit numbers. */
+#define WORKING_ALIGNMENT 8
+
 /* Whether [offset, offset + bytes) lies inside [0, size). */
 static bool inside(uint64_t offset, uint64_t bytes, uint64_t size) {
     return offset <= size && bytes <= size - offset;
@@ -67,8 +70,8 @@ static bool check_layer(const fedtiny_model *model, const fedtiny_layer *layer) 
     if (layer->kernel >= model->n_kernels || model->kernels[layer->kernel] == NULL ||
         layer->steps == 0 || layer->inputs > FEDTINY_MAX_INPUTS || layer->params % 4 != 0 ||
         layer->params >= model->constants_bytes || layer->scratch > model->arena_bytes ||
-        layer->state > model->arena_bytes || layer->scratch % model->arena_alignment != 0 ||
-        layer->state % model->arena_alignment != 0) {
+        layer->state > model->arena_bytes || layer->scratch % WORKING_ALIGNMENT != 0 ||
+        layer->state % WORKING_ALIGNMENT != 0) {
         return false;
     }
     uint32_t window = layer->output.window;

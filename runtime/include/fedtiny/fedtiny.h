@@ -84,7 +84,7 @@ typedef struct {
     const uint16_t *outputs; /* tensor indices */
     const uint8_t *constants;
     uint32_t arena_bytes;
-    uint32_t arena_alignment; /* power of two */
+    uint32_t arena_alignment; /* power of two, at least the size of a pointer */
     uint32_t pointers;        /* arena offset of max_window row pointers */
     uint32_t counters;        /* arena offset of one uint16_t a layer, then two for the program */
     uint32_t constants_bytes;
