@@ -93,14 +93,14 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
 
     Instructions of the inner loops, records of tiles (by form), words and columns packed (`odd`:
     channels not a multiple of 4), words moved, tiles, fillings of the window, phases of kernel rows
-    packed, outputs clamped afterwards, outputs staged, rows.
+    packed, runs of alike columns in them, outputs clamped afterwards, outputs staged, rows.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
     form, records = plan.form, len(plan.records)
     odd = window.in_c % 4 != 0
     outputs = window.out_h * window.out_w * window.out_c
-    tiles = columns = moved = fills = phases = staged = 0
+    tiles = columns = moved = fills = phases = runs = staged = 0
     for steps, part in plan.layout.parts():
         passes = steps * (1 if plan.layout.joined else part.rows)
         chunks = len(part.spans())
@@ -110,6 +110,7 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         moved += (passes - steps) * chunks * kept * window.in_c * plan.layout.plane
         fills += passes * chunks
         phases += steps * part.kernel_rows() * part.phases * chunks
+        runs += steps * part.kernel_rows() * part.runs()
         narrow = part.pairs < TILE and form != PLAIN
         staged += steps * part.rows * window.out_w * window.out_c * (narrow or part.joined)
     clamped = clamp_limits(node, graph) != (-128, 127) and form != PLAIN
@@ -125,6 +126,7 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         "tiles": tiles,
         "fills": fills,
         "phases": phases,
+        "runs": runs,
         "clamped": outputs * clamped,
         "staged": staged,
         "rows": window.out_h,

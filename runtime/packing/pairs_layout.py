@@ -100,6 +100,23 @@ class Layout:
         more = sum((reach - 1 - phase) // stride for phase in range(self.phases))
         return sum(self.phases * words + more for words in self.spans())
 
+    def runs(self) -> int:
+        """Pieces in which one kernel row, or all joined rows, are packed: any row end ends one."""
+        w, partner, runs = self.window, self.width - self.pairs, 0
+        for index, span in enumerate(self.spans()):
+            first = min(index * self.chunk_tiles * TILE, max(self.pairs, TILE) - TILE)
+            if self.joined:
+                ends = np.arange(0, self.width, w.out_w)
+                low, high, phases = first, first + span, 1
+            else:
+                ends, phases = np.array([0, w.in_w]), self.phases
+                low = first * w.stride_w - w.pad_left
+                high = low + (span - 1) * w.stride_w + w.reach_w
+                partner = (self.width - self.pairs) * w.stride_w
+            cuts = np.unique(np.concatenate([ends, ends - partner]))
+            runs += phases * (1 + int(np.count_nonzero((cuts > low) & (cuts < high))))
+        return runs
+
     def kernel_rows(self) -> int:
         """Kernel rows that one step packs in each chunk."""
         later = 0 if self.joined else self.rows - 1
