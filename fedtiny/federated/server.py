@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -214,9 +214,3 @@ def snapshot(module: nn.Module) -> State:
         name: value.detach().clone(memory_format=torch.contiguous_format)
         for name, value in module.state_dict().items()
     }
-
-
-def share_of(samples: Mapping[int, int]) -> dict[int, float]:
-    """Each client's share of all samples."""
-    total = sum(samples.values())
-    return {client: n / total for client, n in samples.items()}

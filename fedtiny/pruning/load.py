@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from fedtiny import discovery
+from fedtiny.federated.config import METHODS
 from fedtiny.pruning.method import Method
-
-METHODS = "fedtiny.pruning.methods"
 
 
 def method_names() -> tuple[str, ...]:
