@@ -16,7 +16,7 @@ from fedtiny.federated.server import Server
 from fedtiny.pruning.candidates import noisy_counts
 from fedtiny.pruning.masks import Masks, density_by_layer, magnitude_masks, masked
 
-_TRIES = 20
+_TRIES = 5
 """Draws for each place in the pool before giving up on fitting the devices."""
 
 
@@ -30,16 +30,18 @@ def candidate_pool(server: Server) -> list[Masks]:
     wanted = server.config.pool_size
     pool: list[Masks] = []
     reason = ""
-    for _ in range(_TRIES * wanted):
-        counts = noisy_counts(server.codec.prunable, server.config.density, rng)
-        masks = magnitude_masks(server.state, counts)
-        misfit = server.misfit(masks)
-        if misfit is None:
-            pool.append(masks)
-        else:
-            reason = misfit
-        if len(pool) == wanted:
-            break
+    with server.progress.task("drawing candidates", wanted) as task:
+        for _ in range(_TRIES * wanted):
+            counts = noisy_counts(server.codec.prunable, server.config.density, rng)
+            masks = magnitude_masks(server.state, counts)
+            misfit = server.misfit(masks)
+            if misfit is None:
+                pool.append(masks)
+                task.advance()
+            else:
+                reason = misfit
+            if len(pool) == wanted:
+                break
     if not pool:
         raise DoesNotFitError(
             f"no candidate of density {server.config.density:g} fits the devices: {reason}"

@@ -133,7 +133,7 @@ class StopsAt(Progress):
 
         class Counting(Task):
             def advance(self, steps: int = 1, note: str = "") -> None:
-                if note:
+                if title == "training" and note:
                     outer.left -= 1
                     if outer.left == 0:
                         raise KeyboardInterrupt
@@ -298,7 +298,7 @@ def test_candidates_are_planned_for_boards(config: TrainConfig, tmp_path: Path) 
     config = dataclasses.replace(config, rounds=1, candidates=1)
     large = dataclasses.replace(config, devices=(str(tmp_path / "large.toml"),))
     assert run(large, tmp_path / "out")["initialization"]["chosen"] == 0
-    small = dataclasses.replace(config, devices=(*large.devices, str(tmp_path / "small.toml")))
+    small = dataclasses.replace(config, devices=(str(tmp_path / "small.toml"), *large.devices))
     with pytest.raises(DoesNotFitError, match=r"no candidate of density 0\.2 fits.*flash"):
         run(small, tmp_path / "other")
 
