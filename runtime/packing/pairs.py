@@ -24,6 +24,7 @@ MAX_WINDOW_BYTES = 1 << 18
 
 _CHUNKS = (1, 2, 3, 4, 6, 8, 16)
 _WORD_COST = 4  # instructions; only for choosing the chunk
+_NARROW_LOOP = 8 / 9  # instructions of an entry for three words and for four
 
 
 def supports(node: Node, graph: Graph) -> bool:
@@ -91,34 +92,38 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
-    Instructions of the inner loops, records of tiles (by form), words and columns packed (`odd`:
-    channels not a multiple of 4), words moved, tiles, fillings of the window, phases of kernel rows
-    packed, runs of alike columns in them, outputs clamped afterwards, outputs staged, rows.
+    Instructions of the inner loops, records of tiles (by form; `narrow`: tiles of three words), words
+    and columns packed (`odd`: channels not a multiple of 4), words moved, tiles, fillings of the
+    window, phases of kernel rows packed, runs of alike columns in them, outputs clamped afterwards,
+    outputs staged, rows.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
     form, records = plan.form, len(plan.records)
     odd = window.in_c % 4 != 0
     outputs = window.out_h * window.out_w * window.out_c
-    tiles = columns = moved = fills = phases = runs = staged = 0
+    tiles = narrow = columns = moved = fills = phases = runs = staged = 0
     for steps, part in plan.layout.parts():
         passes = steps * (1 if plan.layout.joined else part.rows)
         chunks = len(part.spans())
         tiles += passes * part.tiles
+        narrow += passes * part.tiles * (part.tile < TILE)
         columns += steps * part.kernel_rows() * part.columns()
         kept = window.kernel_h - part.row_advance
         moved += (passes - steps) * chunks * kept * window.in_c * plan.layout.plane
         fills += passes * chunks
         phases += steps * part.kernel_rows() * part.phases * chunks
         runs += steps * part.kernel_rows() * part.runs()
-        narrow = part.pairs < TILE and form != PLAIN
-        staged += steps * part.rows * window.out_w * window.out_c * (narrow or part.joined)
+        waste = part.pairs < part.tile and form != PLAIN
+        staged += steps * part.rows * window.out_w * window.out_c * (waste or part.joined)
+    wide = tiles - narrow
     clamped = clamp_limits(node, graph) != (-128, 127) and form != PLAIN
     return {
-        "loop": tiles * plan.loop,
-        "records_relu": tiles * records * (form == RELU),
-        "records_signed": tiles * records * (form == SIGNED),
+        "loop": (wide + narrow * _NARROW_LOOP) * plan.loop,
+        "records_relu": wide * records * (form == RELU),
+        "records_signed": wide * records * (form == SIGNED),
         "records_plain": tiles * records * (form == PLAIN),
+        "records_narrow": narrow * records * (form != PLAIN),
         "words": columns * window.in_c * (not odd),
         "words_odd": columns * window.in_c * odd,
         "columns": columns,
@@ -159,7 +164,7 @@ class _Plan:
                 staged = max(staged, part.rows * window.out_w)
             width = part.rows * window.out_w if self.layout.joined else window.out_w
             pairs = -(-width // 2)
-            if pairs < TILE and self.form != PLAIN:
+            if pairs < 3 and self.form != PLAIN:
                 staged = max(staged, width - pairs + TILE)
         pixel = -(-window.in_c // 4) * 4
         return self.layout.words * 4 + pixel + self.sums_bytes() + staged * window.out_c

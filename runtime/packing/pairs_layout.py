@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fedtiny.runtime.packing import geometry
 
 TILE = 4
-"""Words of a tile; each holds two pixels."""
+"""Words of a tile, each of two pixels, unless a row has three."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,11 @@ class Layout:
         return -(-self.width // 2)
 
     @property
+    def tile(self) -> int:
+        """Words of a tile; rows of one or two words fill one with waste."""
+        return 3 if self.pairs == 3 else TILE
+
+    @property
     def tiles(self) -> int:
         """Tiles of a row, the last one overlapping its neighbour."""
         return -(-self.pairs // TILE)
@@ -58,7 +63,10 @@ class Layout:
     @property
     def phase_words(self) -> int:
         """Words of one phase of one channel."""
-        return self._span(0, self.chunk_tiles) + (self.window.reach_w - 1) // self.window.stride_w
+        span = self._span(0, self.chunk_tiles)
+        if self.joined:  # the last step may have so few pixels that they waste a whole tile
+            span = max(span, TILE)
+        return span + (self.window.reach_w - 1) // self.window.stride_w
 
     @property
     def plane(self) -> int:
@@ -104,7 +112,7 @@ class Layout:
         """Pieces in which one kernel row, or all joined rows, are packed: any row end ends one."""
         w, partner, runs = self.window, self.width - self.pairs, 0
         for index, span in enumerate(self.spans()):
-            first = min(index * self.chunk_tiles * TILE, max(self.pairs, TILE) - TILE)
+            first = min(index * self.chunk_tiles * TILE, max(self.pairs - TILE, 0))
             if self.joined:
                 ends = np.arange(0, self.width, w.out_w)
                 low, high, phases = first, first + span, 1
@@ -133,5 +141,5 @@ class Layout:
 
     def _span(self, first: int, end: int) -> int:
         """Words from a tile's first to the last of the tile before `end`."""
-        last_start = max(self.pairs, TILE) - TILE
-        return min((end - 1) * TILE, last_start) + TILE - min(first * TILE, last_start)
+        last_start = max(self.pairs - TILE, 0)
+        return min((end - 1) * TILE, last_start) + self.tile - min(first * TILE, last_start)

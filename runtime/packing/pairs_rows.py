@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.runtime.contract import Packed, RowContract
 from fedtiny.runtime.packing import geometry, pairs
-from fedtiny.runtime.packing.pairs_layout import TILE, Layout
+from fedtiny.runtime.packing.pairs_layout import Layout
 
 MOST_ROWS = 8
 WINDOW_ROWS = 4
@@ -58,4 +58,4 @@ def _rows(node: Node, graph: Graph) -> int:
 def _lanes(window: geometry.Window, rows: int) -> int:
     """Lanes that all tiles of an inference compute."""
     parts = Layout(window, rows, 1).parts()
-    return sum(steps * part.tiles for steps, part in parts) * 2 * TILE
+    return sum(steps * part.tiles * part.tile for steps, part in parts) * 2

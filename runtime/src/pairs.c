@@ -9,14 +9,16 @@ static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
 
-/* Words that every kind of tile may touch: rows narrower than a tile still fill one. */
-static int32_t words_of(int32_t pairs) {
-    return pairs < FEDTINY_PAIRS_TILE ? FEDTINY_PAIRS_TILE : pairs;
+/* Words of a tile of rows of so many words. Rows of one or two words fill a tile with waste. */
+static int32_t tile_words(int32_t pairs) {
+    return pairs == 3 ? 3 : FEDTINY_PAIRS_TILE;
 }
 
 /* First word of a tile. The last one overlaps its neighbour rather than leave the row. */
 static int32_t tile_start(int32_t tile, int32_t pairs) {
-    return smaller(tile * FEDTINY_PAIRS_TILE, words_of(pairs) - FEDTINY_PAIRS_TILE);
+    return pairs < FEDTINY_PAIRS_TILE
+               ? 0
+               : smaller(tile * FEDTINY_PAIRS_TILE, pairs - FEDTINY_PAIRS_TILE);
 }
 
 static int32_t pairs_of(int32_t width) {
@@ -148,7 +150,7 @@ static void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream,
                 total[i] += (uint32_t)*sums++;
             }
         } while (end.more);
-        for (int32_t i = 0; i < 2 * FEDTINY_PAIRS_TILE; i++) {
+        for (int32_t i = 0; i < 2 * tile_words(pairs_of(width)); i++) {
             const int32_t pixel = first + i / 2 + i % 2 * distance;
             if (pixel < width) {
                 const int32_t sum = (int32_t)(total[i] + (uint32_t)end.bias);
@@ -195,9 +197,9 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     span.width = p->joined ? rows * p->out_w : p->out_w;
     span.plane = smaller(p->stride_w, p->reach_w) * p->phase_words;
     const int32_t pairs = pairs_of(span.width);
-    const int32_t tiles = (words_of(pairs) + FEDTINY_PAIRS_TILE - 1) / FEDTINY_PAIRS_TILE;
+    const int32_t tiles = (pairs + FEDTINY_PAIRS_TILE - 1) / FEDTINY_PAIRS_TILE;
     const int scattered = p->joined && !contiguous(call, rows, row_bytes);
-    const int staged = scattered || (!plain && pairs < FEDTINY_PAIRS_TILE);
+    const int staged = scattered || (!plain && pairs < tile_words(pairs));
     int32_t *const sums = (int32_t *)(void *)staging; /* plain form */
     int8_t *const joined = staging + (plain ? p->sums_bytes : 0);
     fedtiny_pairs_tile_call tile;
@@ -211,7 +213,7 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {
         const int32_t end = smaller(chunk + p->chunk_tiles, tiles);
         span.first = tile_start(chunk, pairs);
-        span.words = tile_start(end - 1, pairs) + FEDTINY_PAIRS_TILE - span.first;
+        span.words = tile_start(end - 1, pairs) + tile_words(pairs) - span.first;
         for (int32_t pass = 0; pass < passes; pass++) {
             int8_t *const out = staged ? joined : call->out[pass];
             fill(call, p, &span, pass);
@@ -219,7 +221,11 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
                 const int32_t start = tile_start(t, pairs);
                 tile.window = (const int32_t *)call->scratch + (start - span.first);
                 tile.out = plain ? (void *)sums : (void *)(out + start * p->out_c);
-                fedtiny_pairs_tile(&tile);
+                if (pairs == 3) {
+                    fedtiny_pairs_tile3(&tile);
+                } else {
+                    fedtiny_pairs_tile(&tile);
+                }
                 if (plain) {
                     scale_sums(p, tile.stream, sums, span.width, start, out);
                 }

@@ -4,7 +4,7 @@
  * the word, added to a 64-bit accumulator, multiplies both at once: the low 24 bits collect
  * sum(w * (a + 128)), the bits above them sum(w * b). No two weights need to be neighbours, so any
  * mask runs at full speed. The pixels of a word are x and x + out_w - pairs of one output row,
- * where pairs = ceil(out_w / 2). A tile is four such words: eight pixels.
+ * where pairs = ceil(out_w / 2). A tile is four such words, eight pixels, or three where a row has three.
  *
  * The packing (runtime/packing/pairs.py) proves for every channel that its low lane ends
  * inside 24 bits, or asks for the plain form, in which channels are split into records that do.
@@ -42,7 +42,7 @@
 #ifndef __ASSEMBLER__
 #include "kernel.h"
 
-#define FEDTINY_PAIRS_TILE 4 /* words of a tile */
+#define FEDTINY_PAIRS_TILE 4 /* words of a tile, unless a row has 3 */
 
 /* One tile of all output channels. src/pairs_dsp.S knows the order of the fields.
  *
@@ -73,6 +73,7 @@ static inline int32_t fedtiny_pairs_entry_bytes(uint16_t entry) {
 }
 
 void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call);
+void fedtiny_pairs_tile3(const fedtiny_pairs_tile_call *call); /* three words */
 
 /* Some neighbouring columns of one kernel row, to words. src/pairs_dsp.S knows the order. */
 typedef struct {

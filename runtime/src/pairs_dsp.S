@@ -8,7 +8,7 @@
     .thumb
     .text
 
-/* ---- void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *) ----------------------------------
+/* ---- void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *), fedtiny_pairs_tile3 ----------------------------------
  *
  * r0:r1 r2:r3 r4:r5 r6:r7  accumulators of the tile's four words
  * r8 r9                    two words of the window; then factor and divisor
@@ -26,37 +26,42 @@
     .equ FRAME_BYTES, 36
 
 /* The weight in r10 times the tile's words, from `offset` bytes after r11 on. */
-    .macro MULTIPLY offset
+    .macro MULTIPLY offset, words
     ldrd r8, r9, [r11, #\offset]
     smlal r0, r1, r8, r10
     smlal r2, r3, r9, r10
+    .if \words == 4
     ldrd r8, r9, [r11, #\offset + 8]
     smlal r4, r5, r8, r10
     smlal r6, r7, r9, r10
+    .else
+    ldr r8, [r11, #\offset + 8]
+    smlal r4, r5, r8, r10
+    .endif
     .endm
 
 /* One weight: 9 instructions for 8 products. */
-    .macro WEIGHT load, bytes
+    .macro WEIGHT load, bytes, words
     \load r8, [r12], #\bytes
     ldrsb r10, [r12], #1
     add r11, r11, r8, lsl #2
-    MULTIPLY 0
+    MULTIPLY 0, \words
     .endm
 
 /* The next three weights at neighbouring words: 22 instructions for 24 products. */
-    .macro GROUP3
+    .macro GROUP3 words
     ldrsb r10, [r12], #1
-    MULTIPLY 0
+    MULTIPLY 0, \words
     ldrsb r10, [r12], #1
-    MULTIPLY 4
+    MULTIPLY 4, \words
     ldrsb r10, [r12], #1
-    MULTIPLY 8
+    MULTIPLY 8, \words
     add r11, r11, lr
     .endm
 
-    .macro GROUP1
+    .macro GROUP1 words
     ldrsb r10, [r12], #1
-    MULTIPLY 0
+    MULTIPLY 0, \words
     add r11, r11, lr
     .endm
 
@@ -102,8 +107,8 @@
     ssat \high, #8, \high
     .endm
 
-/* Eight outputs of one channel. r11 is one past the low lane's pixel; lr is distance - 1. */
-    .macro OUTPUTS signed
+/* The outputs of one channel. r11 is one past the low lane's pixel; lr is distance - 1. */
+    .macro OUTPUTS signed, words
     ldr r8, [r12], #4
     ldr r9, [r12], #4
     ldm sp, {r10, r11, lr}
@@ -120,29 +125,33 @@
     add r11, r11, r0
     strb r4, [r11, #-1]
     strb r5, [r11, lr]
+    .if \words == 4
     SCALE r6, r7, \signed
     add r11, r11, r0
     strb r6, [r11, #-1]
     strb r7, [r11, lr]
-    b .Lrecord
+    .endif
+    b .Lrecord_\words
     .endm
 
-    .section .text.fedtiny_pairs_tile, "ax", %progbits
-    .global fedtiny_pairs_tile
-    .type fedtiny_pairs_tile, %function
+/* The whole loop, for tiles of 4 words, and of 3 for images 5 or 6 pixels wide. */
+    .macro TILE name, words
+    .section .text.\name, "ax", %progbits
+    .global \name
+    .type \name, %function
     .thumb_func
     .balign 4
-fedtiny_pairs_tile:
+\name:
     push {r4-r11, lr}
     sub sp, #FRAME_BYTES
     ldm r0, {r1-r8}
     mov r12, r8
-    adr r0, .Lforms
+    adr r0, .Lforms_\words
     ldr r6, [r0, r6, lsl #2]
     add r6, r6, r0 /* the form's code, as an offset because code may move */
     stm sp, {r1-r7}
 
-.Lrecord:
+.Lrecord_\words:
     ldr r0, [r12], #4
     ldr r1, [r12], #4
     ldrh lr, [r12], #2
@@ -152,102 +161,110 @@ fedtiny_pairs_tile:
     mov r3, r1
     mov r4, r0
     mov r5, r1
+    .if \words == 4
     mov r6, r0
     mov r7, r1
+    .endif
     tbh [pc, r8, lsl #1]
-.Lentries:
-    .hword (.Lnarrow0 - .Lentries) / 2, (.Lnarrow1 - .Lentries) / 2
-    .hword (.Lnarrow2 - .Lentries) / 2, (.Lnarrow3 - .Lentries) / 2
-    .hword (.Lnarrow4 - .Lentries) / 2, (.Lnarrow5 - .Lentries) / 2
-    .hword (.Lnarrow6 - .Lentries) / 2, (.Lnarrow7 - .Lentries) / 2
-    .hword (.Lwide0 - .Lentries) / 2, (.Lwide1 - .Lentries) / 2
-    .hword (.Lwide2 - .Lentries) / 2, (.Lwide3 - .Lentries) / 2
-    .hword (.Lwide4 - .Lentries) / 2, (.Lwide5 - .Lentries) / 2
-    .hword (.Lwide6 - .Lentries) / 2, (.Lwide7 - .Lentries) / 2
-    .hword (.Lempty - .Lentries) / 2, (.Lend - .Lentries) / 2
-    .hword (.Lend - .Lentries) / 2, (.Lend - .Lentries) / 2
-    .hword (.Lthree0 - .Lentries) / 2, (.Lthree1 - .Lentries) / 2
-    .hword (.Lthree2 - .Lentries) / 2, (.Lthree3 - .Lentries) / 2
-    .hword (.Lone0 - .Lentries) / 2, (.Lone1 - .Lentries) / 2
-    .hword (.Lone2 - .Lentries) / 2, (.Lone3 - .Lentries) / 2
-    .hword (.Lone4 - .Lentries) / 2, (.Lone5 - .Lentries) / 2
-    .hword (.Lone6 - .Lentries) / 2, (.Lone7 - .Lentries) / 2
+.Lentries_\words:
+    .hword (.Lnarrow0_\words - .Lentries_\words) / 2, (.Lnarrow1_\words - .Lentries_\words) / 2
+    .hword (.Lnarrow2_\words - .Lentries_\words) / 2, (.Lnarrow3_\words - .Lentries_\words) / 2
+    .hword (.Lnarrow4_\words - .Lentries_\words) / 2, (.Lnarrow5_\words - .Lentries_\words) / 2
+    .hword (.Lnarrow6_\words - .Lentries_\words) / 2, (.Lnarrow7_\words - .Lentries_\words) / 2
+    .hword (.Lwide0_\words - .Lentries_\words) / 2, (.Lwide1_\words - .Lentries_\words) / 2
+    .hword (.Lwide2_\words - .Lentries_\words) / 2, (.Lwide3_\words - .Lentries_\words) / 2
+    .hword (.Lwide4_\words - .Lentries_\words) / 2, (.Lwide5_\words - .Lentries_\words) / 2
+    .hword (.Lwide6_\words - .Lentries_\words) / 2, (.Lwide7_\words - .Lentries_\words) / 2
+    .hword (.Lempty_\words - .Lentries_\words) / 2, (.Lend_\words - .Lentries_\words) / 2
+    .hword (.Lend_\words - .Lentries_\words) / 2, (.Lend_\words - .Lentries_\words) / 2
+    .hword (.Lthree0_\words - .Lentries_\words) / 2, (.Lthree1_\words - .Lentries_\words) / 2
+    .hword (.Lthree2_\words - .Lentries_\words) / 2, (.Lthree3_\words - .Lentries_\words) / 2
+    .hword (.Lone0_\words - .Lentries_\words) / 2, (.Lone1_\words - .Lentries_\words) / 2
+    .hword (.Lone2_\words - .Lentries_\words) / 2, (.Lone3_\words - .Lentries_\words) / 2
+    .hword (.Lone4_\words - .Lentries_\words) / 2, (.Lone5_\words - .Lentries_\words) / 2
+    .hword (.Lone6_\words - .Lentries_\words) / 2, (.Lone7_\words - .Lentries_\words) / 2
     .balign 4
-.Lforms:
-    .word .Lrelu - .Lforms + 1, .Lsigned - .Lforms + 1, .Lplain - .Lforms + 1
+.Lforms_\words:
+    .word .Lrelu_\words - .Lforms_\words + 1, .Lsigned_\words - .Lforms_\words + 1, .Lplain_\words - .Lforms_\words + 1
 
-.Lnarrow0: WEIGHT ldrb, 1
-.Lnarrow1: WEIGHT ldrb, 1
-.Lnarrow2: WEIGHT ldrb, 1
-.Lnarrow3: WEIGHT ldrb, 1
-.Lnarrow4: WEIGHT ldrb, 1
-.Lnarrow5: WEIGHT ldrb, 1
-.Lnarrow6: WEIGHT ldrb, 1
-.Lnarrow7: WEIGHT ldrb, 1
+.Lnarrow0_\words: WEIGHT ldrb, 1, \words
+.Lnarrow1_\words: WEIGHT ldrb, 1, \words
+.Lnarrow2_\words: WEIGHT ldrb, 1, \words
+.Lnarrow3_\words: WEIGHT ldrb, 1, \words
+.Lnarrow4_\words: WEIGHT ldrb, 1, \words
+.Lnarrow5_\words: WEIGHT ldrb, 1, \words
+.Lnarrow6_\words: WEIGHT ldrb, 1, \words
+.Lnarrow7_\words: WEIGHT ldrb, 1, \words
     subs lr, lr, #1
-    bne .Lnarrow0
-.Lempty:
+    bne .Lnarrow0_\words
+.Lempty_\words:
     ldr pc, [sp, #FRAME_FORM]
 
-.Lwide0: WEIGHT ldrh, 2
-.Lwide1: WEIGHT ldrh, 2
-.Lwide2: WEIGHT ldrh, 2
-.Lwide3: WEIGHT ldrh, 2
-.Lwide4: WEIGHT ldrh, 2
-.Lwide5: WEIGHT ldrh, 2
-.Lwide6: WEIGHT ldrh, 2
-.Lwide7: WEIGHT ldrh, 2
+.Lwide0_\words: WEIGHT ldrh, 2, \words
+.Lwide1_\words: WEIGHT ldrh, 2, \words
+.Lwide2_\words: WEIGHT ldrh, 2, \words
+.Lwide3_\words: WEIGHT ldrh, 2, \words
+.Lwide4_\words: WEIGHT ldrh, 2, \words
+.Lwide5_\words: WEIGHT ldrh, 2, \words
+.Lwide6_\words: WEIGHT ldrh, 2, \words
+.Lwide7_\words: WEIGHT ldrh, 2, \words
     subs lr, lr, #1
-    bne .Lwide0
+    bne .Lwide0_\words
     ldr pc, [sp, #FRAME_FORM]
 
-.Lthree0: DENSE .Lgroup0
-.Lthree1: DENSE .Lgroup1
-.Lthree2: DENSE .Lgroup2
-.Lthree3: DENSE .Lgroup3
-.Lgroup0: GROUP3
-.Lgroup1: GROUP3
-.Lgroup2: GROUP3
-.Lgroup3: GROUP3
-    AGAIN .Lgroup0
+.Lthree0_\words: DENSE .Lgroup0_\words
+.Lthree1_\words: DENSE .Lgroup1_\words
+.Lthree2_\words: DENSE .Lgroup2_\words
+.Lthree3_\words: DENSE .Lgroup3_\words
+.Lgroup0_\words: GROUP3 \words
+.Lgroup1_\words: GROUP3 \words
+.Lgroup2_\words: GROUP3 \words
+.Lgroup3_\words: GROUP3 \words
+    AGAIN .Lgroup0_\words
 
-.Lone0: DENSE .Lsingle0
-.Lone1: DENSE .Lsingle1
-.Lone2: DENSE .Lsingle2
-.Lone3: DENSE .Lsingle3
-.Lone4: DENSE .Lsingle4
-.Lone5: DENSE .Lsingle5
-.Lone6: DENSE .Lsingle6
-.Lone7: DENSE .Lsingle7
-.Lsingle0: GROUP1
-.Lsingle1: GROUP1
-.Lsingle2: GROUP1
-.Lsingle3: GROUP1
-.Lsingle4: GROUP1
-.Lsingle5: GROUP1
-.Lsingle6: GROUP1
-.Lsingle7: GROUP1
-    AGAIN .Lsingle0
+.Lone0_\words: DENSE .Lsingle0_\words
+.Lone1_\words: DENSE .Lsingle1_\words
+.Lone2_\words: DENSE .Lsingle2_\words
+.Lone3_\words: DENSE .Lsingle3_\words
+.Lone4_\words: DENSE .Lsingle4_\words
+.Lone5_\words: DENSE .Lsingle5_\words
+.Lone6_\words: DENSE .Lsingle6_\words
+.Lone7_\words: DENSE .Lsingle7_\words
+.Lsingle0_\words: GROUP1 \words
+.Lsingle1_\words: GROUP1 \words
+.Lsingle2_\words: GROUP1 \words
+.Lsingle3_\words: GROUP1 \words
+.Lsingle4_\words: GROUP1 \words
+.Lsingle5_\words: GROUP1 \words
+.Lsingle6_\words: GROUP1 \words
+.Lsingle7_\words: GROUP1 \words
+    AGAIN .Lsingle0_\words
 
-.Lrelu:
-    OUTPUTS 0
-.Lsigned:
-    OUTPUTS 1
-.Lplain:
+.Lrelu_\words:
+    OUTPUTS 0, \words
+.Lsigned_\words:
+    OUTPUTS 1, \words
+.Lplain_\words:
     ldr r11, [sp, #FRAME_OUT]
     add r12, r12, #12
     SEPARATE r0, r1
     SEPARATE r2, r3
     SEPARATE r4, r5
+    .if \words == 4
     SEPARATE r6, r7
+    .endif
     stm r11!, {r0-r7}
     str r11, [sp, #FRAME_OUT]
-    b .Lrecord
+    b .Lrecord_\words
 
-.Lend:
+.Lend_\words:
     add sp, #FRAME_BYTES
     pop {r4-r11, pc}
-    .size fedtiny_pairs_tile, . - fedtiny_pairs_tile
+    .size \name, . - \name
+    .endm
+
+    TILE fedtiny_pairs_tile, 4
+    TILE fedtiny_pairs_tile3, 3
 
 /* ---- void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *) ----------------------------------
  *

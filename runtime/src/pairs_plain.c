@@ -16,7 +16,7 @@ static int32_t high_lane(int64_t sum) {
     return (int32_t)((sum - low_lane(sum)) >> 24);
 }
 
-void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
+static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
     const uint8_t *stream = call->stream;
     int8_t *out = call->out;
     int32_t *sums = call->out;
@@ -34,7 +34,7 @@ void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
         const int32_t bytes = fedtiny_pairs_entry_bytes(list[1]);
         const int32_t taps = list[1] >= FEDTINY_PAIRS_DENSE1 ? 1 : 3;
         const int32_t plane = call->plane / (int32_t)sizeof(int32_t);
-        for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
+        for (int i = 0; i < words; i++) {
             sum[i] = start;
         }
         const int32_t *word = call->window;
@@ -45,22 +45,23 @@ void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
                 word += stream[0] + (bytes == 3 ? stream[1] << 8 : 0);
             }
             const int64_t weight = (int8_t)stream[bytes - 1];
-            for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
+            for (int i = 0; i < words; i++) {
                 sum[i] += weight * word[i];
             }
         }
         if (call->form == FEDTINY_PAIRS_PLAIN) {
-            for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
-                *sums++ = low_lane(sum[i]);
-                *sums++ = high_lane(sum[i]);
+            for (int i = 0; i < words; i++) {
+                sums[2 * i] = low_lane(sum[i]);
+                sums[2 * i + 1] = high_lane(sum[i]);
             }
+            sums += 2 * FEDTINY_PAIRS_TILE;
             stream += 12;
             continue;
         }
         int32_t scaling[2]; /* factor, divisor */
         memcpy(scaling, stream, sizeof scaling);
         stream += sizeof scaling;
-        for (int i = 0; i < FEDTINY_PAIRS_TILE; i++) {
+        for (int i = 0; i < words; i++) {
             int8_t *pixel = out + i * call->stride;
             pixel[0] = fedtiny_scale_s8(low_lane(sum[i]), scaling[0], scaling[1],
                                         call->zero_point, is_signed);
@@ -69,6 +70,14 @@ void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
         }
         out++;
     }
+}
+
+void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call) {
+    run_tile(call, FEDTINY_PAIRS_TILE);
+}
+
+void fedtiny_pairs_tile3(const fedtiny_pairs_tile_call *call) {
+    run_tile(call, 3);
 }
 
 void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call) {
