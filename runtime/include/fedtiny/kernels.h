@@ -374,6 +374,24 @@ typedef struct {
 FEDTINY_ASSERT(sizeof(fedtiny_global_average_pool2d_f32_params) == 16, fedtiny_global_average_pool2d_f32_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_f32_params, channels) == 12, fedtiny_global_average_pool2d_f32_params_last);
 
+typedef struct {
+    uint32_t pixels;        /* of a row */
+    int32_t multiplier;     /* scales differences of inputs to Q5.26 */
+    int32_t difference_min; /* smaller differences to the greatest input count as nothing */
+    uint16_t channels;
+    uint8_t shift;
+} fedtiny_softmax_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_softmax_s8_params) == 16, fedtiny_softmax_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_softmax_s8_params, shift) == 14, fedtiny_softmax_s8_params_last);
+
+typedef struct {
+    uint32_t pixels; /* of a row */
+    float beta;      /* factor of the inputs */
+    uint16_t channels;
+} fedtiny_softmax_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_softmax_f32_params) == 12, fedtiny_softmax_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_softmax_f32_params, channels) == 8, fedtiny_softmax_f32_params_last);
+
 
 fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
@@ -399,6 +417,8 @@ fedtiny_status fedtiny_average_pool2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_average_pool2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_softmax_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_softmax_f32(const fedtiny_call *call);
 
 #ifdef __cplusplus
 }
