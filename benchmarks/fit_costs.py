@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks.kernels import build, count
+from benchmarks.kernels import count
 from fedtiny.devices import profiles
 from fedtiny.devices.profiles import Target
 from fedtiny.runtime import table
@@ -70,8 +70,7 @@ def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str,
     """Coefficients of a kernel, and the worst relative error on layers that were not fitted."""
     rows, counts = [], []
     for case in layers(kernel):
-        make = single_node.add if kernel.op == "add" else None
-        graph = make(case, kernel.dtype) if make else build(kernel.op, case, kernel.dtype)  # type: ignore[arg-type]
+        graph = single_node.BUILDERS[kernel.op](case, kernel.dtype)  # type: ignore[arg-type]
         node, module = graph.nodes[0], table.packing(kernel)
         if module.supports(node, graph):
             rows.append(module.features(node, graph))

@@ -80,15 +80,6 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
     return result.layer_instructions[0]
 
 
-def build(op: str, case: Case, dtype: DType) -> Graph:
-    """The graph of a shape."""
-    if op == "fully_connected":
-        return single_node.fully_connected(case, dtype)
-    if op == "average_pool2d":
-        return single_node.average_pool2d(case, dtype)
-    return single_node.conv2d(case, dtype)
-
-
 def figures(
     target: Target, ops: set[str], dtypes: tuple[DType, ...], compiler: str | None
 ) -> Iterator[tuple[str, str, float, int, int]]:
@@ -100,7 +91,7 @@ def figures(
                 continue
             skips = "dense" not in kernel.patterns or kernel.packing == "pairs"
             for density in (*DENSITIES, 1.0) if skips else (1.0,):
-                graph = build(op, replace(case, density=density), kernel.dtype)  # type: ignore[arg-type]
+                graph = single_node.BUILDERS[op](replace(case, density=density), kernel.dtype)  # type: ignore[arg-type]
                 node = graph.nodes[0]
                 if kernel not in table.candidates(node, graph, target.isa):
                     continue

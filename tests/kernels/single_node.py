@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ from fedtiny.compiler.ir import (
     Padding,
     Pattern,
     Quantization,
+    Softmax,
     Tensor,
 )
 from fedtiny.compiler.reference import output_size
@@ -187,6 +189,26 @@ def average_pool2d(case: Case, dtype: DType) -> Graph:
     ]
     pool = AveragePool2d(case.kernel, case.stride, case.padding, case.activation)
     return _graph(pool, tensors, 1)
+
+
+def softmax(case: Case, dtype: DType) -> Graph:
+    """Softmax over the channels; the gain makes it flat or sharp."""
+    shape = (1, *case.size)
+    scale = 0.05 * case.gain
+    tensors = [_activation("x", shape, dtype, scale, case.zero_points[0])]
+    tensors.append(_activation("y", shape, dtype, 1 / 256, -128))
+    return _graph(Softmax(1.0 if case.powers else 0.7), tensors, 1)
+
+
+BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
+    "conv2d": conv2d,
+    "depthwise_conv2d": conv2d,
+    "fully_connected": fully_connected,
+    "add": add,
+    "average_pool2d": average_pool2d,
+    "softmax": softmax,
+}
+"""By op, what makes a graph of a case."""
 
 
 def data(graph: Graph, seed: int = 0) -> dict[str, Array]:

@@ -21,14 +21,9 @@ def predicted(name: str, density: float, dtype: DType = "int8", target: str = "c
 @pytest.mark.parametrize("kernel", table.kernels(), ids=lambda k: k.name)
 def test_coefficients_are_of_known_features(kernel: Kernel) -> None:
     case = Case((4, 4, 8), 8, kernel=(4, 4), padding=((0, 0), (0, 0)))
-    make = {
-        "fully_connected": single_node.fully_connected,
-        "add": single_node.add,
-        "average_pool2d": single_node.average_pool2d,
-    }.get(kernel.op, single_node.conv2d)
     if kernel.op == "depthwise_conv2d":
         case = Case((4, 4, 8), groups=0)
-    graph = make(case, kernel.dtype)  # type: ignore[arg-type]
+    graph = single_node.BUILDERS[kernel.op](case, kernel.dtype)  # type: ignore[arg-type]
     features = table.packing(kernel).features(graph.nodes[0], graph)
     for coefficients in kernel.cost.values():
         assert coefficients.keys() <= features.keys()

@@ -23,8 +23,10 @@ from fedtiny.compiler.passes.eliminate_dead_code import eliminate_dead_code
 from fedtiny.compiler.passes.fold_batchnorm import fold_batchnorm
 from fedtiny.compiler.passes.fuse_activation import fuse_activation
 from fedtiny.compiler.passes.prune_by_magnitude import prunable_layers
+from fedtiny.compiler.quantization import dequantize_values
 from fedtiny.compiler.reference import execute
 from fedtiny.errors import UnsupportedError, UsageError
+from tests import networks
 from tests.graph_strategies import graphs, samples
 
 pytestmark = pytest.mark.quick
@@ -223,10 +225,38 @@ def test_pruning_keeps_the_largest(graph, density):
             assert after.pattern == Pattern.of(after.data)
             if kept.any() and not kept.all():
                 assert np.abs(after.data[kept]).min() >= np.abs(before.data[~kept]).max()
-    if weighted and weighted[-1].output == graph.outputs[0]:
+    made, read = graph[graph.outputs[0]].size, graph[graph.inputs[0]].size
+    if weighted and weighted[-1].output == graph.outputs[0] and made < read:
         assert weighted[-1].name not in layers
     convolutions = [n.name for n in weighted if n.op == "conv2d"]
     assert not layers & set(convolutions[:1])
+
+
+@settings(max_examples=40, **RELAXED)
+@given(graph=graphs("int8"), density=st.floats(0.01, 1.0))
+def test_pruning_int8_goes_by_real_magnitudes(graph, density):
+    pruned = prune_magnitude(graph, density)
+    for node in prunable_layers(graph):
+        before, after = graph[node.inputs[1]], pruned[node.inputs[1]]
+        kept = after.data != 0
+        np.testing.assert_array_equal(after.data[kept], before.data[kept])
+        wanted = max(1, round(density * before.size))
+        assert kept.sum() == min(wanted, np.count_nonzero(before.data))
+        real = np.abs(dequantize_values(before.data, before.quantization))
+        if kept.any() and not kept.all():
+            assert real[kept].min() >= real[~kept].max()
+    assert {t.name: t.quantization for t in pruned.tensors.values()} == {
+        t.name: t.quantization for t in graph.tensors.values()
+    }
+
+
+def test_output_layers_are_pruned_only_where_they_reconstruct():
+    reconstruction = networks.autoencoder("int8")
+    names = [node.name for node in reconstruction.nodes]
+    assert [node.name for node in prunable_layers(reconstruction)] == names
+    classifier = networks.resnet8("int8", size=8)
+    assert classifier.nodes[-1].op == "fully_connected"
+    assert classifier.nodes[-1].name not in {node.name for node in prunable_layers(classifier)}
 
 
 @pytest.mark.parametrize("density", [0.0, -1, 1.5, float("nan")])

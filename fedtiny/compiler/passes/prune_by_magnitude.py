@@ -1,7 +1,8 @@
-"""Prune a float graph by magnitude: a what-if for speed and size, accuracy not recovered."""
+"""Prune by magnitude, float32 or int8: a what-if for speed and size, accuracy not recovered."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import partial
 
@@ -9,23 +10,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Conv2d, FullyConnected, Graph, Node, Pattern, Tensor
-from fedtiny.compiler.passes.base import FLOAT, Pass
+from fedtiny.compiler.passes.base import Pass, Property
+from fedtiny.compiler.quantization import dequantize_values
 from fedtiny.errors import UsageError
+
+
+def _zero_is_zero(graph: Graph) -> bool:
+    tensors = (graph[node.inputs[1]] for node in prunable_layers(graph))
+    return all(t.quantization is None or not np.any(t.quantization.zero_point) for t in tensors)
+
+
+RECONSTRUCTION_SHARE = 0.1
+"""An output layer that reconstructs is prunable where it holds this share of the weights."""
+
+ZERO_IS_ZERO = Property("stored zero weights mean 0", _zero_is_zero)
 
 
 def prune_magnitude_pass(density: float) -> Pass:
     """The pass for this density; see `prune_magnitude`."""
-    return Pass("prune_magnitude", (FLOAT,), (FLOAT,), partial(prune_magnitude, density=density))
+    run = partial(prune_magnitude, density=density)
+    return Pass("prune_magnitude", (ZERO_IS_ZERO,), (ZERO_IS_ZERO,), run)
 
 
 def prune_magnitude(graph: Graph, density: float) -> Graph:
     """Keep the largest weights of every prunable layer; zero the others.
 
-    Never pruned are biases, the first convolution, the layers that make the outputs, and depthwise
-    convolutions (a handful of taps a channel).
+    Magnitudes are real ones: of int8 weights, `|q| * scale` of their channel.
 
     Args:
-        graph: Float32, before or after the float passes.
+        graph: Float32, before or after the float passes, or int8.
         density: In (0, 1]; every prunable layer keeps `round(density * n)` weights, at least one.
             Equal magnitudes keep the earlier.
 
@@ -37,7 +50,7 @@ def prune_magnitude(graph: Graph, density: float) -> Graph:
     tensors: dict[str, Tensor] = {}
     for node in prunable_layers(graph):
         weights = graph[node.inputs[1]]
-        data = _keep_largest(weights.value, max(1, round(density * weights.size)))
+        data = _keep_largest(weights, max(1, round(density * weights.size)))
         tensors[weights.name] = replace(weights, data=data, pattern=Pattern.of(data))
     return graph.rewrite(graph.nodes, tensors.values())
 
@@ -45,14 +58,31 @@ def prune_magnitude(graph: Graph, density: float) -> Graph:
 def prunable_layers(graph: Graph) -> tuple[Node, ...]:
     """The layers whose weights may be pruned, in order.
 
+    Never pruned are biases, depthwise convolutions (a handful of taps a channel), the first
+    convolution, and the output layer: a classifier's is small, and each of its rows is all that one
+    class has. An output layer that reconstructs is no classifier: it is prunable where the model
+    makes at least as many values as it reads and the layer holds at least a tenth of the weights
+    (the last layer of MLPerf Tiny's autoencoder holds a third).
+
     Source: FedTiny's convention (arXiv 2212.01977 and its authors' later work): the output layer,
-    biases and normalization stay dense. That the first convolution does is a decision of this
-    project.
+    biases and normalization stay dense. The first convolution and reconstruction are decisions of
+    this project.
     """
     layers = [n for n in graph.nodes if isinstance(n.attributes, Conv2d | FullyConnected)]
     first = next((n.name for n in layers if isinstance(n.attributes, Conv2d)), None)
+    weights = sum(graph[n.inputs[1]].size for n in layers)
+    least = RECONSTRUCTION_SHARE * weights if _reconstructs(graph) else math.inf
     last = _output_layers(graph)
-    return tuple(n for n in layers if n.name != first and n.name not in last)
+    return tuple(
+        n
+        for n in layers
+        if n.name != first and (n.name not in last or graph[n.inputs[1]].size >= least)
+    )
+
+
+def _reconstructs(graph: Graph) -> bool:
+    made, read = (sum(graph[n].size for n in names) for names in (graph.outputs, graph.inputs))
+    return made >= read
 
 
 def _output_layers(graph: Graph) -> set[str]:
@@ -70,9 +100,11 @@ def _output_layers(graph: Graph) -> set[str]:
     return found
 
 
-def _keep_largest(weights: NDArray[np.generic], count: int) -> NDArray[np.float32]:
-    flat = weights.astype(np.float32).ravel()
-    order = np.argsort(-np.abs(flat), kind="stable")
-    kept = np.zeros_like(flat)
-    kept[order[:count]] = flat[order[:count]]
+def _keep_largest(weights: Tensor, count: int) -> NDArray[np.generic]:
+    real = weights.value.astype(np.float64)
+    if weights.quantization is not None:
+        real = dequantize_values(weights.value, weights.quantization).astype(np.float64)
+    order = np.argsort(-np.abs(real.ravel()), kind="stable")
+    kept = np.zeros_like(weights.value).ravel()
+    kept[order[:count]] = weights.value.ravel()[order[:count]]
     return kept.reshape(weights.shape)
