@@ -92,10 +92,10 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
-    Instructions of the inner loops, records of tiles (by form; `narrow`: tiles of three words), words
-    and columns packed (`odd`: channels not a multiple of 4), words moved, tiles, fillings of the
-    window, phases of kernel rows packed, runs of alike columns in them, outputs clamped afterwards,
-    outputs staged, rows.
+    Instructions of the inner loops, records of tiles (by form; `narrow`: in tiles of three words),
+    words and columns packed (`odd`: channels not a multiple of 4), words moved, tiles, fillings of
+    the window, phases of kernel rows packed, runs of alike columns in them, outputs clamped
+    afterwards, outputs staged, rows.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
