@@ -16,7 +16,6 @@ XNNPACK delegate, over the latter 400: at most 7).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,18 +41,18 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.quantization import scale_of
 from fedtiny.errors import UnsupportedError
+from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
 
 OPSET = 17
 IR_VERSION = 8
 """With opset 17: read by onnxruntime 1.12 (2022) and later."""
 
-TOLERANCE_LSB = 12
-"""By how much outputs of an int8 network as deep as ResNet-8 may differ; see above."""
-TOLERANCE_KEY = "tolerance_lsb"
-"""Key of `tolerance_lsb` in the metadata of an int8 file, for those who verify it."""
+SPARSE_INDEX_BYTES = 8
+"""Of one stored element of a sparse initializer: the format has int64 indices only."""
+SPARSE_OVERHEAD_BYTES = 128
+"""More than the records of a sparse initializer take beside those of a dense one."""
 
 BATCH = "N"
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
@@ -64,50 +63,48 @@ _TYPES = {
 }
 
 
-def write(graph: Graph, path: Path) -> None:
+def write(graph: Graph, path: Path, *, sparse: bool = False, float16: bool = False) -> None:
     """Write the file, complete or not at all; the same graph gives the same bytes.
 
     Args:
         graph: Float32 or int8.
         path: The `.onnx` file.
+        sparse: Store weights as sparse initializers with linear indices where that is smaller.
+        float16: Store float weights as float16, cast where they are read.
 
     Raises:
         UnsupportedError: A node has no ONNX form.
         UsageError: The path cannot be written.
     """
-    data = to_bytes(graph)
+    data = to_bytes(graph, sparse=sparse, float16=float16)
     with new_file(path) as work:
         work.write_bytes(data)
 
 
-def to_bytes(graph: Graph) -> bytes:
+def to_bytes(graph: Graph, *, sparse: bool = False, float16: bool = False) -> bytes:
     """The file's bytes; see `write`."""
-    model = _Writer(graph).finish()
-    onnx.checker.check_model(model, full_check=True)
+    model = _Writer(graph, sparse, float16).finish()
+    # Shape inference, which the full check adds, knows no operator that reads a sparse tensor.
+    onnx.checker.check_model(model, full_check=not model.graph.sparse_initializer)
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def tolerance_lsb(graph: Graph) -> int:
-    """By how many LSBs the outputs of an int8 graph's ONNX file may differ from the reference.
-
-    Softmax amplifies: where every input is off by at most e, a probability is off by tanh(e / 2).
-    """
-    worst = TOLERANCE_LSB
-    for name in graph.outputs:
-        node = graph.producer(name)
-        if node is not None and isinstance(node.attributes, Softmax):
-            error = node.attributes.beta * scale_of(graph, node.inputs[0]) * TOLERANCE_LSB
-            worst = max(worst, math.ceil(math.tanh(error / 2) / scale_of(graph, name)) + 1)
-    return worst
+def is_smaller_sparse(data: NDArray[Any]) -> bool:
+    """Whether a sparse initializer takes fewer bytes than a dense one."""
+    stored = np.count_nonzero(data) * (data.itemsize + SPARSE_INDEX_BYTES)
+    return bool(stored + SPARSE_OVERHEAD_BYTES < data.nbytes)
 
 
 class _Writer:
     """Collects the nodes and initializers of one model."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, sparse: bool, float16: bool) -> None:
         self.graph = graph
+        self.sparse = sparse
+        self.float16 = float16
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: dict[str, onnx.TensorProto] = {}
+        self.sparse_initializers: dict[str, onnx.SparseTensorProto] = {}
         self.values: dict[str, str] = {}
         """By tensor of the graph, the ONNX value that its readers read."""
 
@@ -125,6 +122,7 @@ class _Writer:
             [self.value_info(name) for name in self.graph.inputs],
             [self.value_info(name) for name in self.graph.outputs],
             list(self.initializers.values()),
+            sparse_initializer=list(self.sparse_initializers.values()),
         )
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(
@@ -150,6 +148,22 @@ class _Writer:
         self.initializers[name] = made
         return name
 
+    def weights(self, name: str, data: NDArray[Any]) -> str:
+        """Add what a layer multiplies by, as a sparse initializer where that is smaller."""
+        if not (self.sparse and is_smaller_sparse(data)):
+            return self.initializer(name, data)
+        places = np.flatnonzero(data).astype("<i8")
+        values = data.reshape(-1)[places]
+        kind = helper.np_dtype_to_tensor_dtype(data.dtype)
+        raw = values.astype(data.dtype.newbyteorder("<")).tobytes()
+        stored = helper.make_tensor(name, kind, values.shape, raw, raw=True)
+        indices = helper.make_tensor(
+            f"{name}/indices", TensorProto.INT64, places.shape, places.tobytes(), raw=True
+        )
+        made = helper.make_sparse_tensor(stored, indices, list(data.shape))
+        self.sparse_initializers[name] = made
+        return name
+
     def quantize_dequantize(self, tensor: Tensor, source: str, output: str) -> None:
         """Put an activation on its int8 grid."""
         q = tensor.quantization
@@ -165,9 +179,12 @@ class _Writer:
         axes = range(len(tensor.shape)) if axes is None else axes
         data = tensor.value.transpose(axes)
         q = tensor.quantization
+        if q is None and self.float16 and data.ndim > 1:
+            stored = self.weights(f"{name}/float16", data.astype(np.float16))
+            return self.emit("Cast", [stored], name, to=TensorProto.FLOAT)
         if q is None:
-            return self.initializer(name, data)
-        integers = self.initializer(f"{name}/quantized", data)
+            return self.weights(name, data)
+        integers = self.weights(f"{name}/quantized", data)
         scale = self.initializer(f"{name}/scale", q.scale)
         zero = self.initializer(f"{name}/zero_point", q.zero_point.astype(data.dtype))
         axis = {} if q.axis is None else {"axis": list(axes).index(q.axis)}

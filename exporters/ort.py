@@ -73,7 +73,7 @@ def tolerance_lsb(session: Any) -> int:
     Raises:
         UsageError: The file does not say it.
     """
-    from fedtiny.exporters.onnx import TOLERANCE_KEY
+    from fedtiny.exporters.tolerance import TOLERANCE_KEY
 
     stated = session.get_modelmeta().custom_metadata_map.get(TOLERANCE_KEY, "")
     if not stated.isdigit():

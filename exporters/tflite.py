@@ -1,4 +1,4 @@
-"""Write a graph as a TensorFlow Lite file: float32, or int8 with int8 inputs and outputs.
+"""Write a graph as a TensorFlow Lite file: float32, or int8 with int8 or float inputs and outputs.
 
 Every tensor keeps its name, so that any of them can be compared with another runtime's. Padding
 that is neither SAME nor VALID becomes an explicit PAD.
@@ -6,9 +6,11 @@ that is neither SAME nor VALID becomes an explicit PAD.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import flatbuffers
 import numpy as np
@@ -31,12 +33,17 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.errors import UnsupportedError
+from fedtiny.errors import UnsupportedError, UsageError
+from fedtiny.exporters.tflite_sparse import sparse_form
+from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
 
 SCHEMA_VERSION = 3
 BUFFER_ALIGNMENT = 16
 """Bytes; the schema's `force_align`, which the generated Python writer ignores."""
+
+METADATA = "fedtiny"
+"""Name of the metadata entry: a JSON object, for those who verify a file."""
 
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,
@@ -59,25 +66,41 @@ _INT8_VERSIONS = {
 }
 
 
-def write(graph: Graph, path: Path) -> None:
+Io = Literal["int8", "float32"]
+
+
+def write(
+    graph: Graph,
+    path: Path,
+    *,
+    io: Io | None = None,
+    sparse: bool = False,
+    float16: bool = False,
+) -> None:
     """Write the file, complete or not at all; the same graph gives the same bytes.
 
     Args:
         graph: After the float passes; float32 or int8.
         path: The `.tflite` file.
+        io: What the application exchanges with the model. `"float32"` puts QUANTIZE and DEQUANTIZE
+            at the ends of an int8 model; None is the model's own type.
+        sparse: Store weights as sparse tensors where `tflite_sparse.sparse_form` has such a form.
+        float16: Store float weights as float16, with a DEQUANTIZE for each.
 
     Raises:
         UnsupportedError: A node has no TensorFlow Lite form.
-        UsageError: The path cannot be written.
+        UsageError: The path cannot be written, or the model has no such inputs and outputs.
     """
-    data = to_bytes(graph)
+    data = to_bytes(graph, io=io, sparse=sparse, float16=float16)
     with new_file(path) as work:
         work.write_bytes(data)
 
 
-def to_bytes(graph: Graph) -> bytes:
+def to_bytes(
+    graph: Graph, *, io: Io | None = None, sparse: bool = False, float16: bool = False
+) -> bytes:
     """The file's bytes; see `write`."""
-    return _Writer(graph).finish()
+    return _Writer(graph, io, sparse, float16).finish()
 
 
 class _Buffer(schema.BufferT):  # type: ignore[misc]
@@ -101,8 +124,11 @@ class _Buffer(schema.BufferT):  # type: ignore[misc]
 class _Writer:
     """Collects tensors, operators and buffers of one model."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, io: Io | None, sparse: bool, float16: bool) -> None:
         self.graph = graph
+        self.io = io
+        self.sparse = sparse
+        self.float16 = float16
         self.model = schema.ModelT()
         self.subgraph = schema.SubGraphT()
         self.model.version = SCHEMA_VERSION
@@ -114,16 +140,23 @@ class _Writer:
         self.subgraph.tensors = []
         self.subgraph.operators = []
         self.index: dict[str, int] = {}
-        self.codes: dict[int, int] = {}
+        self.ends: dict[str, int] = {}
+        """By input or output of the graph, the tensor that the application sees."""
+        self.codes: dict[tuple[int, int], int] = {}
 
     def finish(self) -> bytes:
         for tensor in self.graph.tensors.values():
-            self.tensor(tensor)
+            self.constant_weights(tensor) if tensor.data is not None else self.tensor(tensor)
+        for name in self.graph.inputs:
+            self.ends[name] = self.end(name, schema.BuiltinOperator.QUANTIZE)
         for node in self.graph.nodes:
             self.node(node)
-        self.subgraph.inputs = [self.index[name] for name in self.graph.inputs]
-        self.subgraph.outputs = [self.index[name] for name in self.graph.outputs]
+        for name in self.graph.outputs:
+            self.ends[name] = self.end(name, schema.BuiltinOperator.DEQUANTIZE)
+        self.subgraph.inputs = [self.ends[name] for name in self.graph.inputs]
+        self.subgraph.outputs = [self.ends[name] for name in self.graph.outputs]
         self.model.signatureDefs = [self.signature()]
+        self.model.metadata = [self.metadata()]
         builder = flatbuffers.Builder(1 << 16)
         builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
@@ -139,15 +172,72 @@ class _Writer:
     def tensor_map(self, name: str) -> Any:
         made = schema.TensorMapT()
         made.name = name
-        made.tensorIndex = self.index[name]
+        made.tensorIndex = self.ends[name]
         return made
 
-    def tensor(self, tensor: Tensor) -> int:
-        """Add a tensor and, for a constant, its buffer."""
+    def metadata(self) -> Any:
+        """What a verifier needs to know beside the model."""
+        integers = any(self.graph[name].dtype == "int8" for name in self.graph.outputs)
+        content = {TOLERANCE_KEY: tolerance_lsb(self.graph)} if integers else {}
+        buffer = _Buffer()
+        buffer.data = json.dumps(content, sort_keys=True).encode()
+        made = schema.MetadataT()
+        made.name = METADATA
+        made.buffer = len(self.model.buffers)
+        self.model.buffers.append(buffer)
+        return made
+
+    def end(self, name: str, code: int) -> int:
+        """The tensor that the application gives or gets for an input or output."""
+        tensor = self.graph[name]
+        if self.io in (None, tensor.dtype):
+            return self.index[name]
+        if (tensor.dtype, self.io) != ("int8", "float32") or tensor.quantization is None:
+            raise UsageError(
+                f"tensor {name!r} is {tensor.dtype}: its input/output type cannot be {self.io}."
+            )
+        real = self.tensor(Tensor(f"{name}/float32", tensor.shape, "float32"))
+        if code == schema.BuiltinOperator.QUANTIZE:
+            options, kind = schema.QuantizeOptionsT(), schema.BuiltinOptions.QuantizeOptions
+            self.operator(code, [real], [self.index[name]], kind, options)
+        else:
+            options, kind = schema.DequantizeOptionsT(), schema.BuiltinOptions.DequantizeOptions
+            self.operator(code, [self.index[name]], [real], kind, options, version=2)
+        return real
+
+    def constant_weights(self, tensor: Tensor) -> None:
+        """Add a constant, packed where that was asked for and the operators that unpack it."""
+        half = self.float16 and tensor.dtype == "float32" and len(tensor.shape) > 1
+        dtype: Any = np.float16 if half else tensor.dtype
+        form = sparse_form(tensor, self.graph, dtype) if self.sparse else None
+        stored = tensor.name
+        if form is not None:
+            values = replace(tensor, name=f"{tensor.name}/sparse", data=form.values)
+            packed = self.tensor(values, half)
+            self.subgraph.tensors[packed].sparsity = form.parameters()
+            stored = f"{tensor.name}/float16" if half else tensor.name
+            unpacked = self.tensor(replace(tensor, name=stored, data=None), half)
+            kind = schema.BuiltinOptions.DensifyOptions
+            code, options = schema.BuiltinOperator.DENSIFY, schema.DensifyOptionsT()
+            self.operator(code, [packed], [unpacked], kind, options, version=1)
+        elif half:
+            stored = f"{tensor.name}/float16"
+            data = tensor.value.astype(np.float16)
+            self.tensor(replace(tensor, name=stored, data=data), half)
+        if stored != tensor.name:
+            real = self.tensor(replace(tensor, data=None))
+            kind = schema.BuiltinOptions.DequantizeOptions
+            code, options = schema.BuiltinOperator.DEQUANTIZE, schema.DequantizeOptionsT()
+            self.operator(code, [self.index[stored]], [real], kind, options, version=3)
+        elif form is None:
+            self.tensor(tensor)
+
+    def tensor(self, tensor: Tensor, half: bool = False) -> int:
+        """Add a tensor and, for a constant, its buffer; `half` says that it is float16."""
         made = schema.TensorT()
         made.name = tensor.name
         made.shape = list(tensor.shape)
-        made.type = _TYPES[tensor.dtype]
+        made.type = schema.TensorType.FLOAT16 if half else _TYPES[tensor.dtype]
         made.buffer = 0
         if tensor.data is not None:
             buffer = _Buffer()
@@ -166,18 +256,26 @@ class _Writer:
         return self.tensor(Tensor(name, data.shape, "int32", data=data))
 
     def operator(
-        self, code: int, inputs: list[int], outputs: list[int], kind: int, options: Any
+        self,
+        code: int,
+        inputs: list[int],
+        outputs: list[int],
+        kind: int,
+        options: Any,
+        version: int | None = None,
     ) -> None:
-        if code not in self.codes:
+        if version is None:
+            is_int8 = self.graph[self.graph.inputs[0]].dtype == "int8"
+            version = _INT8_VERSIONS.get(code, 1) if is_int8 else 1
+        if (code, version) not in self.codes:
             made = schema.OperatorCodeT()
             made.builtinCode = code
             made.deprecatedBuiltinCode = min(code, 127)
-            is_int8 = self.graph[self.graph.inputs[0]].dtype == "int8"
-            made.version = _INT8_VERSIONS.get(code, 1) if is_int8 else 1
-            self.codes[code] = len(self.model.operatorCodes)
+            made.version = version
+            self.codes[code, version] = len(self.model.operatorCodes)
             self.model.operatorCodes.append(made)
         operator = schema.OperatorT()
-        operator.opcodeIndex = self.codes[code]
+        operator.opcodeIndex = self.codes[code, version]
         operator.inputs = inputs
         operator.outputs = outputs
         operator.builtinOptionsType = kind

@@ -17,7 +17,7 @@ from fedtiny.compiler.quantization import quantize_values
 from fedtiny.compiler.reference import execute
 from fedtiny.errors import UsageError
 from fedtiny.exporters import onnx as exporter
-from fedtiny.exporters import ort
+from fedtiny.exporters import ort, tolerance
 from fedtiny.models import create
 from tests.graph_strategies import GraphBuilder, graphs, samples
 
@@ -78,9 +78,9 @@ def test_resnet8_is_within_the_stated_lsbs(density, tmp_path):
     ours, theirs = execute(graph, q)[output], ort.run(path, graph, q)[output]
     assert ours.std() > 30  # outputs that say something
     difference = np.abs(ours.astype(int) - theirs)
-    assert difference.max() <= exporter.TOLERANCE_LSB
+    assert difference.max() <= tolerance.TOLERANCE_LSB
     assert difference.mean() < 1
-    assert ort.tolerance_lsb(ort.open_session(path)) == exporter.TOLERANCE_LSB
+    assert ort.tolerance_lsb(ort.open_session(path)) == tolerance.TOLERANCE_LSB
 
 
 @pytest.mark.quick
@@ -108,9 +108,9 @@ def test_the_tolerance_covers_what_softmax_makes_of_it(graph, seed):
     rng = np.random.default_rng(seed)
     shape = (50, *graph[node.inputs[0]].shape[1:])
     x = rng.integers(-128, 128, shape)
-    y = np.clip(x + rng.choice([-1, 1], shape) * exporter.TOLERANCE_LSB, -128, 127)
+    y = np.clip(x + rng.choice([-1, 1], shape) * tolerance.TOLERANCE_LSB, -128, 127)
     a, b = (execute(logits, {node.inputs[0]: v.astype(np.int8)})[node.output] for v in (x, y))
-    assert np.abs(a.astype(int) - b).max() <= exporter.tolerance_lsb(graph)
+    assert np.abs(a.astype(int) - b).max() <= tolerance.tolerance_lsb(graph)
 
 
 @pytest.mark.quick
