@@ -78,7 +78,7 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     layout = Layout(geometry.window(node, graph), rows, chunk)
     dense = np.zeros(graph[node.inputs[1]].shape, np.int8)
     channels = stream.decode(
-        packed.constants[0].array.tobytes(), int(packed.params["form"]), layout.plane
+        packed.constants[0].array.tobytes(), int(packed.params["form"]), layout.phase_words
     )
     for view, positions, channel in zip(
         _by_channel(node, layout, dense), _positions(node, layout, dense), channels, strict=True
@@ -250,8 +250,8 @@ def _channels(node: Node, graph: Graph, layout: Layout) -> list[Channel]:
 
 def _grid(layout: Layout) -> Grid | None:
     window = layout.window
-    neighbours = window.dilation_w == 1 and (window.kernel_w == 1 or layout.phases == 1)
-    weights = window.kernel_h * window.kernel_w * window.in_c
-    if window.groups != 1 or window.kernel_w not in (1, 3) or not neighbours or weights > 0xFFFF:
+    taps = -(-window.kernel_w // layout.phases)
+    groups = window.kernel_h * window.in_c * layout.phases
+    if window.groups != 1 or window.dilation_w != 1 or taps > 3 or taps * groups > 0xFFFF:
         return None
-    return Grid(window.kernel_w, window.kernel_h * window.in_c, layout.plane)
+    return Grid(taps, groups, layout.phase_words)

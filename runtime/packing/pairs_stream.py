@@ -17,7 +17,7 @@ from fedtiny.runtime.packing.pairs_layout import TILE
 
 RELU, SIGNED, PLAIN = 0, 1, 2
 NARROW, WIDE, EMPTY, END = 0, 8, 16, 17
-DENSE3, DENSE1 = 20, 24
+DENSE3, DENSE1, DENSE2 = 20, 24, 32
 
 ENTRY_INSTRUCTIONS = 9.25
 """Of an entry with its distance: 9, and 2 for every pass of eight."""
@@ -38,22 +38,27 @@ _WIDE_ENTRY = struct.Struct("<Hb")
 
 @dataclass(frozen=True)
 class Grid:
-    """All weights of a channel, for the dense kinds: groups of neighbouring words, a plane apart.
+    """All weights of a channel, for the dense kinds: groups of neighbouring words.
 
     Attributes:
-        taps: Words of a group, 1 or 3.
+        taps: Words of a group, 1 to 3.
         groups: Groups of a channel.
-        plane: Words from group to group.
+        words: From group to group.
     """
 
     taps: int
     groups: int
-    plane: int
+    words: int
+
+    @property
+    def groups_a_pass(self) -> int:
+        """How far the inner loop is unrolled."""
+        return 8 if self.taps == 1 else 4
 
     @property
     def instructions(self) -> float:
         """Of the inner loop for one tile."""
-        return self.groups * (22 + 3 / 4 if self.taps == 3 else 8 + 3 / 8)
+        return self.groups * (7 * self.taps + 1 + 3 / self.groups_a_pass)
 
 
 @dataclass(frozen=True)
@@ -119,8 +124,8 @@ class Channel:
 
     def _encode_grid(self, grid: Grid) -> tuple[int, int, bytes]:
         weights = np.zeros((grid.groups, grid.taps), np.int8)
-        weights[self.positions // grid.plane, self.positions % grid.plane] = self.weights
-        kind = DENSE3 + -grid.groups % 4 if grid.taps == 3 else DENSE1 + -grid.groups % 8
+        weights[self.positions // grid.words, self.positions % grid.words] = self.weights
+        kind = (DENSE1, DENSE2, DENSE3)[grid.taps - 1] + -grid.groups % grid.groups_a_pass
         return weights.size, kind, weights.tobytes()
 
     @property
@@ -224,8 +229,8 @@ def encode(records: list[Record]) -> bytes:
     return b"".join(record.encode() for record in records) + _HEADER.pack(0, 0, END)
 
 
-def decode(stream: bytes, form: int, plane: int) -> list[Channel]:
-    """The channels of a stream whose window has planes of `plane` words, split ones whole again."""
+def decode(stream: bytes, form: int, words: int) -> list[Channel]:
+    """The channels of a stream whose dense groups are `words` apart, split ones whole again."""
     channels: list[Channel] = []
     found: list[tuple[int, int]] = []
     at = 0
@@ -236,8 +241,8 @@ def decode(stream: bytes, form: int, plane: int) -> list[Channel]:
         at += _HEADER.size
         if kind >= DENSE3:
             weights = np.frombuffer(stream, np.int8, passes, at).tolist()
-            taps = 3 if kind < DENSE1 else 1
-            places = ((i // taps * plane + i % taps, w) for i, w in enumerate(weights) if w)
+            taps = 3 if kind < DENSE1 else 1 if kind < DENSE2 else 2
+            places = ((i // taps * words + i % taps, w) for i, w in enumerate(weights) if w)
             found += places
             at += passes
             passes, kind = 0, EMPTY

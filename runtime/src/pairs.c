@@ -207,7 +207,7 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.distance = (span.width - pairs) * p->out_c - 1;
     tile.stride = p->out_c;
     tile.form = p->form;
-    tile.plane = span.plane * (int32_t)sizeof(int32_t);
+    tile.group = p->phase_words * (int32_t)sizeof(int32_t);
     tile.stream = fedtiny_constant(call, p->stream);
     memset(pad, p->input_zero_point, p->in_c);
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {

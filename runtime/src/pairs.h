@@ -30,14 +30,16 @@
 #define FEDTINY_PAIRS_PLAIN  2 /* sums are stored; C adds up split channels and scales them */
 
 /* How a record lists its weights: several entries a pass, the first pass may start in the middle. The
- * dense kinds have no distances: words of a group of three follow each other, groups are a channel's
- * plane apart; they say how many weights there are, not how many passes. */
+ * dense kinds have no distances: a group is the taps of one kernel row and channel whose columns have
+ * one remainder under the stride, and groups follow each other. They say how many weights there are,
+ * not how many passes. */
 #define FEDTINY_PAIRS_NARROW 0  /* + entries skipped: uint8 distance in words, int8 weight */
 #define FEDTINY_PAIRS_WIDE   8  /* + entries skipped: uint16 distance in words, int8 weight */
 #define FEDTINY_PAIRS_EMPTY  16 /* no weights */
 #define FEDTINY_PAIRS_END    17 /* after the last record */
 #define FEDTINY_PAIRS_DENSE3 20 /* + groups skipped, of four a pass: three int8 weights each */
-#define FEDTINY_PAIRS_DENSE1 24 /* + weights skipped, of eight a pass */
+#define FEDTINY_PAIRS_DENSE1 24 /* + groups skipped, of eight a pass: one weight each */
+#define FEDTINY_PAIRS_DENSE2 32 /* + groups skipped, of four a pass: two weights each */
 
 #ifndef __ASSEMBLER__
 #include "kernel.h"
@@ -56,7 +58,7 @@ typedef struct {
     int32_t stride;   /* bytes from pixel to pixel */
     const int32_t *window; /* the tile's first word */
     int32_t form;
-    int32_t plane; /* bytes from channel to channel of the window */
+    int32_t group; /* bytes from group to group of the dense kinds */
     const uint8_t *stream;
 } fedtiny_pairs_tile_call;
 

@@ -21,7 +21,7 @@
     .equ FRAME_STRIDE, 12
     .equ FRAME_WINDOW, 16
     .equ FRAME_FORM, 20
-    .equ FRAME_PLANE, 24
+    .equ FRAME_GROUP, 24
     .equ FRAME_END, 28 /* of a dense record's weights */
     .equ FRAME_BYTES, 36
 
@@ -59,16 +59,24 @@
     add r11, r11, lr
     .endm
 
+    .macro GROUP2 words
+    ldrsb r10, [r12], #1
+    MULTIPLY 0, \words
+    ldrsb r10, [r12], #1
+    MULTIPLY 4, \words
+    add r11, r11, lr
+    .endm
+
     .macro GROUP1 words
     ldrsb r10, [r12], #1
     MULTIPLY 0, \words
     add r11, r11, lr
     .endm
 
-/* Passes over dense groups are counted by the stream's address, as lr holds the plane. */
+/* Passes over dense groups are counted by the stream's address, as lr holds the distance of groups. */
     .macro DENSE into
     add r8, r12, lr
-    ldr lr, [sp, #FRAME_PLANE]
+    ldr lr, [sp, #FRAME_GROUP]
     str r8, [sp, #FRAME_END]
     b \into
     .endm
@@ -183,6 +191,8 @@
     .hword (.Lone2_\words - .Lentries_\words) / 2, (.Lone3_\words - .Lentries_\words) / 2
     .hword (.Lone4_\words - .Lentries_\words) / 2, (.Lone5_\words - .Lentries_\words) / 2
     .hword (.Lone6_\words - .Lentries_\words) / 2, (.Lone7_\words - .Lentries_\words) / 2
+    .hword (.Ltwo0_\words - .Lentries_\words) / 2, (.Ltwo1_\words - .Lentries_\words) / 2
+    .hword (.Ltwo2_\words - .Lentries_\words) / 2, (.Ltwo3_\words - .Lentries_\words) / 2
     .balign 4
 .Lforms_\words:
     .word .Lrelu_\words - .Lforms_\words + 1, .Lsigned_\words - .Lforms_\words + 1, .Lplain_\words - .Lforms_\words + 1
@@ -221,6 +231,16 @@
 .Lgroup2_\words: GROUP3 \words
 .Lgroup3_\words: GROUP3 \words
     AGAIN .Lgroup0_\words
+
+.Ltwo0_\words: DENSE .Lpair0_\words
+.Ltwo1_\words: DENSE .Lpair1_\words
+.Ltwo2_\words: DENSE .Lpair2_\words
+.Ltwo3_\words: DENSE .Lpair3_\words
+.Lpair0_\words: GROUP2 \words
+.Lpair1_\words: GROUP2 \words
+.Lpair2_\words: GROUP2 \words
+.Lpair3_\words: GROUP2 \words
+    AGAIN .Lpair0_\words
 
 .Lone0_\words: DENSE .Lsingle0_\words
 .Lone1_\words: DENSE .Lsingle1_\words

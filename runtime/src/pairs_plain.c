@@ -32,15 +32,17 @@ static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
         }
         const int32_t entries = fedtiny_pairs_entries(list[0], list[1]);
         const int32_t bytes = fedtiny_pairs_entry_bytes(list[1]);
-        const int32_t taps = list[1] >= FEDTINY_PAIRS_DENSE1 ? 1 : 3;
-        const int32_t plane = call->plane / (int32_t)sizeof(int32_t);
+        const int32_t taps = list[1] >= FEDTINY_PAIRS_DENSE2   ? 2
+                             : list[1] >= FEDTINY_PAIRS_DENSE1 ? 1
+                                                               : 3;
+        const int32_t group = call->group / (int32_t)sizeof(int32_t);
         for (int i = 0; i < words; i++) {
             sum[i] = start;
         }
         const int32_t *word = call->window;
         for (int32_t entry = 0; entry < entries; entry++, stream += bytes) {
             if (bytes == 1) {
-                word = call->window + entry / taps * plane + entry % taps;
+                word = call->window + entry / taps * group + entry % taps;
             } else {
                 word += stream[0] + (bytes == 3 ? stream[1] << 8 : 0);
             }

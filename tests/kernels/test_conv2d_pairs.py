@@ -16,6 +16,7 @@ from fedtiny.errors import RunnerError
 from fedtiny.runtime import host, table
 from fedtiny.runtime.contract import Kernel
 from fedtiny.runtime.packing import pairs
+from fedtiny.runtime.packing.pairs_stream import DENSE1, DENSE2, DENSE3
 from tests.kernels import single_node
 from tests.kernels.single_node import Case
 
@@ -217,6 +218,29 @@ def test_wide_distances_and_distances_that_continue(core: KernelCore) -> None:
     node = graph.nodes[0]
     packed = pairs.pack(node, graph)
     np.testing.assert_array_equal(pairs.unpack(packed, node, graph), weights)
+    check_host(graph)
+    check_core(core, graph)
+
+
+@pytest.mark.parametrize(
+    ("taps", "stride", "kind"),
+    [
+        (1, 1, DENSE1),
+        (1, 2, DENSE1),
+        (2, 1, DENSE2),
+        (4, 2, DENSE2),
+        (3, 1, DENSE3),
+        (5, 2, DENSE3),
+    ],
+)
+@pytest.mark.parametrize("channels", [1, 3, 7, 8])
+def test_dense_channels_have_no_distances(
+    core: KernelCore, taps: int, stride: int, kind: int, channels: int
+) -> None:
+    case = Case((6, 21, channels), 5, (3, taps), (1, stride), ((1, 1), (1, 1)))
+    graph = single_node.conv2d(case, "int8")
+    data = pairs.pack(graph.nodes[0], graph).constants[0].array.tobytes()
+    assert int.from_bytes(data[10:12], "little") // 4 * 4 in (kind, kind + 4 * (kind == DENSE1))
     check_host(graph)
     check_core(core, graph)
 
