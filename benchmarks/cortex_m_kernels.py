@@ -91,16 +91,17 @@ def candidates(graph: Graph, isa: tuple[str, ...], kernels: list[Kernel]) -> lis
 def print_table(core: KernelCore, kernels: list[Kernel], isa: tuple[str, ...]) -> None:
     """Instructions per dense multiply-accumulate, and the ratio to CMSIS-NN."""
     names = " ".join(f"{f'd={density:g}':>14}" for density in DENSITIES)
-    print(f"{'layer':20} {'kernel':32} {names}   instructions per dense MAC (ratio to CMSIS-NN)")
+    print(f"{'layer':20} {'kernel':34} {names}   instructions per dense MAC (ratio to CMSIS-NN)")
     for shape in SHAPES:
-        for kernel in candidates(graph_of(shape.case), isa, kernels):
+        graphs = [graph_of(replace(shape.case, density=density)) for density in DENSITIES]
+        able = [candidates(graph, isa, kernels) for graph in graphs]
+        for kernel in able[0]:
             cells = []
-            for density in DENSITIES:
-                graph = graph_of(replace(shape.case, density=density))
-                per_mac = count(core, kernel, graph) / macs_of(shape.case)
+            for graph, found in zip(graphs, able, strict=True):
+                per_mac = count(core, kernel, graph) / macs_of(shape.case) if kernel in found else 0
                 ratio = f" ({per_mac / shape.cmsis:.3f})" if shape.cmsis else ""
-                cells.append(f"{f'{per_mac:.3f}{ratio}':>14}")
-            print(f"{shape.name:20} {kernel.name:32} {' '.join(cells)}", flush=True)
+                cells.append(f"{f'{per_mac:.3f}{ratio}' if per_mac else '-':>14}")
+            print(f"{shape.name:20} {kernel.name:34} {' '.join(cells)}", flush=True)
 
 
 def random_cases(depthwise: bool, count: int, seed: int) -> Iterator[Case]:
