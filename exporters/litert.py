@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler.frontends.tflite_flatbuffer import Flatbuffer
 from fedtiny.errors import RunnerError, UsageError
+from fedtiny.exporters.tolerance import METADATA, TOLERANCE_KEY
 
 PACKAGES = ("ai_edge_litert", "tflite_runtime")
 
@@ -87,6 +90,24 @@ def run(
         for detail in made:
             results[detail["name"]].append(engine.get_tensor(detail["index"]))
     return {name: np.concatenate(parts) for name, parts in results.items()}
+
+
+def tolerance_lsb(path: Path) -> int:
+    """By how many LSBs the default delegate's outputs may differ, as an int8 file of ours says.
+
+    Raises:
+        UsageError: The file does not say it.
+    """
+    model = Flatbuffer(path.read_bytes(), path.name).root()
+    buffers = model.tables(4)
+    for entry in model.tables(6):
+        index = int(entry.number(1, "I"))
+        if entry.text(0) == METADATA and index < len(buffers):
+            data = buffers[index].array(0, np.uint8)
+            content = json.loads(b"{}" if data is None else data.tobytes())
+            if TOLERANCE_KEY in content:
+                return int(content[TOLERANCE_KEY])
+    raise UsageError(f"the TFLite file has no metadata {TOLERANCE_KEY!r}; export it again.")
 
 
 def _module() -> Any:

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper
 
 from fedtiny.compiler.ir import (
@@ -89,8 +89,24 @@ def to_bytes(graph: Graph, *, sparse: bool = False, float16: bool = False) -> by
     return bytes(model.SerializeToString(deterministic=True))
 
 
+def sparse_weights(graph: Graph, dtype: DTypeLike | None = None) -> list[str]:
+    """Names of the weights that are smaller as a sparse initializer.
+
+    Args:
+        graph: The graph.
+        dtype: What weights are stored as; None is their own type.
+    """
+    return [
+        tensor.name
+        for tensor in graph.tensors.values()
+        if tensor.data is not None and is_smaller_sparse(tensor.data.astype(dtype or tensor.dtype))
+    ]
+
+
 def is_smaller_sparse(data: NDArray[Any]) -> bool:
-    """Whether a sparse initializer takes fewer bytes than a dense one."""
+    """Whether weights take fewer bytes as a sparse initializer than as a dense one."""
+    if data.ndim < 2:
+        return False
     stored = np.count_nonzero(data) * (data.itemsize + SPARSE_INDEX_BYTES)
     return bool(stored + SPARSE_OVERHEAD_BYTES < data.nbytes)
 

@@ -35,15 +35,12 @@ from fedtiny.compiler.ir import (
 )
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters.tflite_sparse import sparse_form
-from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
+from fedtiny.exporters.tolerance import METADATA, TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
 
 SCHEMA_VERSION = 3
 BUFFER_ALIGNMENT = 16
 """Bytes; the schema's `force_align`, which the generated Python writer ignores."""
-
-METADATA = "fedtiny"
-"""Name of the metadata entry: a JSON object, for those who verify a file."""
 
 _TYPES = {
     "float32": schema.TensorType.FLOAT32,

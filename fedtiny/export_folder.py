@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny import evaluation, fitting, verification
 from fedtiny.compiler.plan import ExecutionPlan
-from fedtiny.compiler.quantization import quantize_values
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices import profiles
 from fedtiny.devices.runner import BuildInfo, make_runner
 from fedtiny.errors import UsageError
+from fedtiny.exporters import format
+from fedtiny.exporters.format import Format, Io, Request
 from fedtiny.fitting import Export
 from fedtiny.golden import Golden, make_golden
 from fedtiny.progress import Progress
@@ -39,14 +40,14 @@ VERSIONS = ("fedtiny", "torch", "onnx", "onnxruntime", "ai-edge-litert", "numpy"
 
 
 def write(
-    export: Export, folder: Path, formats: Sequence[str], progress: Progress
+    export: Export, folder: Path, formats: Mapping[str, Format], progress: Progress
 ) -> DeploymentReport:
     """Write every file of an export.
 
     Args:
         export: What to write.
         folder: An existing, empty folder.
-        formats: Some of ``"onnx"``, ``"tflite"``, ``"c"``.
+        formats: By name, those that accept it; see `fedtiny.exporters.format.accepted`.
         progress: Where to report.
 
     Raises:
@@ -54,14 +55,12 @@ def write(
     """
     plan = export.plan
     dataset = evaluation.test_set(export.source.dataset, plan.graph)
-    artifacts = _write_models(plan, folder, formats)
-    golden = _golden(
-        plan, None if dataset is None else evaluation.graph_inputs(dataset, plan.graph)
-    )
+    artifacts = _write_models(Request(plan, export.dtype, export.io), folder, formats)
+    golden = _golden(plan, None if dataset is None else evaluation.real_inputs(dataset), export.io)
     golden.save(folder / GOLDEN)
     report = DeploymentReport(
         fedtiny_version=metadata.version("fedtiny"),
-        model=build.describe_model(export.source.name, export.source.sha256, plan.graph),
+        model=build.describe_model(export.source.name, export.source.sha256, plan.graph, export.io),
         target=plan.target.name,
         device=None if export.device is None else build.describe_device(export.device),
         artifacts=(*artifacts, _artifact("golden", folder / GOLDEN, folder)),
@@ -101,19 +100,19 @@ def check(directory: Path, runners: Sequence[str], progress: Progress) -> Deploy
     chosen = [
         make_runner(name, target) for name in verification.runner_names(target.runner, runners)
     ]
-    seen: dict[str, Verification] = {}
-    with progress.task("holding the files to the golden vectors", 2) as task:
-        if "tflite" in paths:
-            seen["litert"] = verification.verify_tflite(paths["tflite"], golden)
-        task.advance()
-        if "onnx" in paths:
-            seen["onnxruntime"] = verification.verify_onnx(paths["onnx"], report.model, golden)
-        task.advance()
+    seen: list[Verification] = []
+    with progress.task("holding the files to the golden vectors", len(paths)) as task:
+        for name in paths:
+            check_file = format.load(name).verify if name in format.names() else None
+            if check_file is not None:
+                entries = check_file(paths[name], report.model, golden)
+                seen += [replace(entry, artifact=name) for entry in entries]
+            task.advance()
     if runners and "c" not in paths:
         raise UsageError(f"{str(directory)!r} holds no C export for runners to run.")
     for runner in chosen if "c" in paths else ():
         proof = verification.verify_c(runner, paths["c"], report.model, golden, progress)
-        seen[runner.name] = proof.verification
+        seen.append(proof.verification)
         if verification.represents(runner):
             report = _with_build(report, proof.build)
             report = build.with_run(report, proof.runs, runner.evidence, runner.name)
@@ -130,30 +129,37 @@ def check(directory: Path, runners: Sequence[str], progress: Progress) -> Deploy
     return replace(report, budget=budget.check(report, hint))
 
 
-def _write_models(plan: ExecutionPlan, folder: Path, formats: Sequence[str]) -> list[Artifact]:
-    """Write the model in each format, in a fixed order."""
+def _write_models(request: Request, folder: Path, formats: Mapping[str, Format]) -> list[Artifact]:
+    """Write the model in each format."""
     artifacts = []
-    if "onnx" in formats:
-        from fedtiny.exporters import onnx
-
-        onnx.write(plan.graph, folder / "model.onnx")
-        artifacts.append(_artifact("onnx", folder / "model.onnx", folder))
-    if "tflite" in formats:
-        from fedtiny.exporters import tflite
-
-        tflite.write(plan.graph, folder / "model.tflite")
-        artifacts.append(_artifact("tflite", folder / "model.tflite", folder))
-    if "c" in formats:
-        from fedtiny.exporters import c
-
-        c.write(plan, folder)
-        artifacts.append(_artifact("c", folder / "c", folder))
+    for item in formats.values():
+        item.write(request, folder)
+        for kind, path in item.files.items():
+            made = _artifact(kind, folder / path, folder)
+            if item.dense is not None and kind == next(iter(item.files)):
+                made = _with_dense(made, request, format.load(item.dense))
+            artifacts.append(made)
     return artifacts
+
+
+def _with_dense(artifact: Artifact, request: Request, dense: Format) -> Artifact:
+    """Say what the same model takes without sparse tensors."""
+    with tempfile.TemporaryDirectory(prefix="fedtiny-") as work:
+        dense.write(request, Path(work))
+        path = Path(work) / next(iter(dense.files.values()))
+        return replace(
+            artifact, dense_bytes=path.stat().st_size, dense_gzip_bytes=_gzip_bytes(path)
+        )
 
 
 def _artifact(kind: str, path: Path, folder: Path) -> Artifact:
     size, sha256 = _fingerprint(path)
-    return Artifact(kind, path.relative_to(folder).as_posix(), size, sha256)
+    name = path.relative_to(folder).as_posix()
+    return Artifact(kind, name, size, sha256, _gzip_bytes(path) if path.is_file() else None)
+
+
+def _gzip_bytes(path: Path) -> int:
+    return len(gzip.compress(path.read_bytes(), mtime=0))
 
 
 def _fingerprint(path: Path) -> tuple[int, str]:
@@ -179,20 +185,14 @@ def _check_intact(report: DeploymentReport, directory: Path) -> None:
             )
 
 
-def _golden(plan: ExecutionPlan, real: NDArray[Any] | None) -> Golden:
+def _golden(plan: ExecutionPlan, real: NDArray[np.float32] | None, io: Io) -> Golden:
     """Golden vectors from real inputs where there are any, else from seeded noise."""
     graph = plan.graph
-    tensor = graph[graph.inputs[0]]
-    if real is not None:
-        inputs = real[:GOLDEN_VECTORS]
-    else:
-        shape = (GOLDEN_VECTORS, *tensor.shape[1:])
-        noise = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-        if tensor.dtype == "int8" and tensor.quantization is not None:
-            inputs = quantize_values(noise, tensor.quantization)
-        else:
-            inputs = noise
-    return make_golden(graph, tuple((x.name, x.node.output) for x in plan.layers), inputs)
+    if real is None:
+        shape = (GOLDEN_VECTORS, *graph[graph.inputs[0]].shape[1:])
+        real = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    layers = tuple((layer.name, layer.node.output) for layer in plan.layers)
+    return make_golden(graph, layers, real[:GOLDEN_VECTORS], io)
 
 
 def _accuracy(export: Export, progress: Progress) -> Accuracy | None:

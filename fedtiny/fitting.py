@@ -15,6 +15,7 @@ from fedtiny.report import budget, build
 from fedtiny.report.model import DeploymentReport
 
 if TYPE_CHECKING:
+    from fedtiny.exporters.format import DType, Io
     from fedtiny.source import Source
 
 DENSITIES = (0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
@@ -31,6 +32,8 @@ class Export:
         plan: The plan; its graph is what the files hold.
         device: The board whose budgets apply, if one was named.
         pruned: Makes the final graph at another density.
+        dtype: How weights are stored.
+        io: What the application exchanges with the program.
     """
 
     source: Source
@@ -39,6 +42,8 @@ class Export:
     plan: ExecutionPlan
     device: DeviceProfile | None
     pruned: Callable[[float], Graph]
+    dtype: DType
+    io: Io
 
 
 def hint(export: Export, report: DeploymentReport) -> str:

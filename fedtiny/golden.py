@@ -5,11 +5,18 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.ir import Graph, Quantization
+from fedtiny.compiler.quantization import (
+    INT8_MAX,
+    INT8_MIN,
+    dequantize_values,
+    round_half_away,
+)
 from fedtiny.compiler.reference import execute
 from fedtiny.errors import UsageError
 
@@ -24,6 +31,8 @@ class Golden:
         inputs: `(N, H, W, C)` in the program's dtype.
         outputs: `(N, ...)` in the program's dtype.
         layers: Names of the layers, in order of execution.
+        lsb: What the outputs' last place is worth: 1 for int8 outputs, their scale where an int8
+            program gives real numbers. 0 for a float program, whose outputs have no such grid.
         digests: uint32 `(N, layers)`: CRC-32 of each layer's output, row-major NHWC bytes.
     """
 
@@ -31,11 +40,19 @@ class Golden:
     outputs: NDArray[np.generic]
     layers: tuple[str, ...]
     digests: NDArray[np.uint32]
+    lsb: float
 
     def save(self, path: Path) -> None:
         """Write an `.npz`; the same vectors give the same bytes."""
         names = np.array([name.encode() for name in self.layers], np.bytes_)
-        np.savez(path, inputs=self.inputs, outputs=self.outputs, digests=self.digests, layers=names)
+        np.savez(
+            path,
+            inputs=self.inputs,
+            outputs=self.outputs,
+            digests=self.digests,
+            layers=names,
+            lsb=np.float64(self.lsb),
+        )
 
     @classmethod
     def load(cls, path: Path) -> Golden:
@@ -51,6 +68,7 @@ class Golden:
                     file["outputs"],
                     tuple(name.decode() for name in file["layers"]),
                     file["digests"],
+                    float(file["lsb"]),
                 )
         except Exception as error:  # numpy and zipfile raise many kinds on damaged files
             raise UsageError(f"cannot read golden vectors {str(path)!r}: {error}.") from error
@@ -61,26 +79,47 @@ class Golden:
 
 
 def make_golden(
-    graph: Graph, layers: tuple[tuple[str, str], ...], inputs: NDArray[np.generic]
+    graph: Graph,
+    layers: tuple[tuple[str, str], ...],
+    real: NDArray[np.float32],
+    io: Literal["int8", "float32"],
 ) -> Golden:
     """Run the reference over inputs.
 
     Args:
         graph: The graph that the program was planned from.
         layers: (name, output tensor) of every layer of the program, in order.
-        inputs: `(N, H, W, C)`, in the graph's input dtype.
+        real: Inputs `(N, H, W, C)` as real numbers.
+        io: What the program exchanges.
     """
+    quantization = graph[graph.inputs[0]].quantization
+    computed: NDArray[np.generic] = real if quantization is None else quantize(real, quantization)
     outputs, digests = [], []
-    for x in inputs:
+    for x in computed:
         values = execute(graph, {graph.inputs[0]: x[None]}, keep_all=True)
         outputs.append(values[graph.outputs[0]][0])
         digests.append([crc(values[tensor]) for _, tensor in layers])
-    return Golden(
-        inputs,
-        np.stack(outputs),
-        tuple(name for name, _ in layers),
-        np.array(digests, np.uint32).reshape(len(inputs), len(layers)),
-    )
+    names = tuple(name for name, _ in layers)
+    table = np.array(digests, np.uint32).reshape(len(real), len(layers))
+    made: NDArray[np.generic] = np.stack(outputs)
+    output = graph[graph.outputs[0]].quantization
+    if output is None:
+        return Golden(computed, made, names, table, 0.0)
+    if io == "int8":
+        return Golden(computed, made, names, table, 1.0)
+    return Golden(real, dequantize_values(made, output), names, table, float(output.scale))
+
+
+def quantize(real: NDArray[np.float32], quantization: Quantization) -> NDArray[np.int8]:
+    """Quantize inputs as programs do, by a float32 division.
+
+    Where the quotient is nearly a half, `quantize_values`, which divides exactly, may differ.
+
+    Source: TensorFlow Lite's QUANTIZE, `AffineQuantize`.
+    """
+    scaled = (real / quantization.scale).astype(np.float64)
+    q = round_half_away(scaled) + quantization.zero_point
+    return np.clip(q, INT8_MIN, INT8_MAX).astype(np.int8)
 
 
 def crc(values: NDArray[np.generic]) -> int:

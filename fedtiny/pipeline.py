@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from fedtiny.compiler.ir import Graph
     from fedtiny.compiler.planner import RamMode
     from fedtiny.devices.profiles import DeviceProfile, Target
+    from fedtiny.exporters.format import DType, Io
     from fedtiny.federated.config import TrainConfig
     from fedtiny.report.model import DeploymentReport
     from fedtiny.source import Source
     from fedtiny.sparse_model import SparseModel
 
 REPORT, PAGE = "report.json", "report.html"
-FORMATS = ("onnx", "tflite", "c")
 CALIBRATION_SAMPLES = 256
 
 
@@ -52,8 +52,9 @@ def export(
     target: str | None = None,
     device: str | None = None,
     out: Path,
-    formats: Sequence[str] = FORMATS,
+    formats: Sequence[str] | None = None,
     dtype: str | None = None,
+    io: str | None = None,
     density: float | None = None,
     calibration: str | None = None,
     ram: RamMode = "balanced",
@@ -66,8 +67,11 @@ def export(
         target: Name of an instruction-set class, unless `device` implies it.
         device: Name or TOML file of a board; sets the budgets.
         out: The folder; it is complete or absent.
-        formats: Some of `FORMATS`.
-        dtype: `"int8"` or `"float32"`; None is the target's own.
+        formats: Names of files in `exporters/formats/`; None writes those of
+            `fedtiny.exporters.format.DEFAULT` that accept the model.
+        dtype: `"int8"`, `"float32"` or `"float16"` (weights only); None is the target's own.
+        io: `"int8"` or `"float32"`: what the application exchanges with the program; None is what
+            the program computes in.
         density: Prune every prunable layer by magnitude first (a what-if).
         calibration: Dataset name or `.npz` file that gives int8 ranges, unless the model has them.
         ram: What the schedule saves; see `fedtiny.compiler.planner.plan`.
@@ -82,14 +86,15 @@ def export(
     """
     from fedtiny import export_folder
     from fedtiny.compiler.planner import plan
+    from fedtiny.exporters.format import Request, accepted, names
     from fedtiny.fitting import Export
     from fedtiny.source import open_source
 
     if (target is None) == (device is None):
         raise UsageError("give either a target (an instruction-set class) or a device (a board).")
-    for name in formats:
-        if name not in FORMATS:
-            raise unknown_name("format", name, FORMATS)
+    for name in formats or ():
+        if name not in names():
+            raise unknown_name("format", name, names())
     check_replaceable(out, REPORT)
     board, chip = _target(target, device)
     with progress.task("compiling", 3) as task:
@@ -101,6 +106,8 @@ def export(
         task.advance(1, "planning")
         execution_plan = plan(graph, chip, ram)
         task.advance()
+    request = Request(execution_plan, lowering.dtype, _io(graph, io))
+    chosen = accepted(request, formats)
     made = Export(
         source=source,
         before=None if density is None else lowering.before,
@@ -108,9 +115,11 @@ def export(
         plan=execution_plan,
         device=board,
         pruned=lowering.final,
+        dtype=request.dtype,
+        io=request.io,
     )
     with new_directory(out, REPORT) as work:
-        return export_folder.write(made, work, formats, progress)
+        return export_folder.write(made, work, chosen, progress)
 
 
 def verify(
@@ -161,14 +170,32 @@ def _target(target: str | None, device: str | None) -> tuple[DeviceProfile | Non
     return None, profiles.target(target)
 
 
+def _io(graph: Graph, wanted: str | None) -> Io:
+    """What the program exchanges: int8 programs can convert real numbers themselves."""
+    dtype: Io = "int8" if graph[graph.inputs[0]].dtype == "int8" else "float32"
+    match wanted:
+        case None:
+            return dtype
+        case "float32":
+            return "float32"
+        case "int8":
+            if dtype == "float32":
+                raise UsageError("a float32 program cannot exchange int8; use --dtype int8.")
+            return "int8"
+        case _:
+            raise unknown_name("input/output type", wanted, ("int8", "float32"))
+
+
 class _Lowering:
     """A model on its way to the planner, at any density."""
 
     def __init__(self, source: Source, dtype: str, calibration: str | None) -> None:
         from fedtiny.compiler.passes import lower
 
+        if dtype not in ("int8", "float32", "float16"):
+            raise unknown_name("dtype", dtype, ("int8", "float32", "float16"))
         self.source = source
-        self.dtype = dtype
+        self.dtype = cast("DType", dtype)
         integers = any(tensor.dtype == "int8" for tensor in source.graph.activations())
         if integers and dtype != "int8":
             raise UsageError(f"model {source.name!r} is int8 already; {dtype} is not possible.")
@@ -182,9 +209,11 @@ class _Lowering:
 
     def final(self, density: float | None) -> Graph:
         """The graph to plan."""
-        from fedtiny.compiler.passes import quantize
+        from fedtiny.compiler.passes import quantize, round_float16
 
         graph = self._pruned(density)
+        if self.dtype == "float16":
+            return round_float16(graph)
         return quantize(graph, self.ranges) if self.ranges else graph
 
     def _pruned(self, density: float | None) -> Graph:

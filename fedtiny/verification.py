@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,18 +37,28 @@ class Proof:
     runs: tuple[RunResult, ...]
 
 
-def verify_tflite(path: Path, golden: Golden) -> Verification:
-    """Run a `.tflite` file in LiteRT's reference kernels: int8 must be equal bit for bit."""
+def verify_tflite(path: Path, model: ModelInfo, golden: Golden) -> list[Verification]:
+    """Run a `.tflite` file in LiteRT's reference kernels and in its default delegate.
+
+    In the reference kernels int8 must be equal bit for bit. The delegate rounds it otherwise: there
+    it must agree within the LSBs that the file states.
+    """
     from fedtiny.exporters import litert
 
-    details = litert.interpreter(path).get_input_details()
-    outputs = litert.run(path, {details[0]["name"]: golden.inputs})
+    name = litert.interpreter(path).get_input_details()[0]["name"]
+    found = {
+        reference: next(iter(litert.run(path, {name: golden.inputs}, reference).values()))
+        for reference in (True, False)
+    }
     tolerance = _float_tolerance(golden)
-    return compare("litert", next(iter(outputs.values())), golden, tolerance)
+    exact = compare("litert", found[True], golden, tolerance)
+    if golden.lsb:
+        tolerance = _lsb_tolerance(litert.tolerance_lsb(path), golden)
+    return [exact, compare("litert-default", found[False], golden, tolerance)]
 
 
-def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> Verification:
-    """Run an `.onnx` file in onnxruntime; int8 must agree within the exporter's stated LSBs."""
+def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> list[Verification]:
+    """Run an `.onnx` or `.ort` file in onnxruntime; int8 must agree within the stated LSBs."""
     from fedtiny.exporters import ort
 
     session = ort.open_session(path)
@@ -58,8 +68,10 @@ def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> Verification:
     outputs = _quantization(model.output)
     if outputs is not None:
         y = quantize_values(y, outputs)
-    tolerance = float(ort.tolerance_lsb(session)) if _integers(golden) else _float_tolerance(golden)
-    return compare("onnxruntime", y, golden, tolerance)
+    tolerance = _float_tolerance(golden)
+    if golden.lsb:
+        tolerance = _lsb_tolerance(ort.tolerance_lsb(session), golden)
+    return [compare("onnxruntime", y, golden, tolerance)]
 
 
 def verify_c(
@@ -139,7 +151,7 @@ def first_divergence(runs: Sequence[RunResult], golden: Golden) -> str | None:
 
     Float layers may round differently, so their digests prove nothing and are not compared.
     """
-    if not _integers(golden):
+    if not golden.lsb:
         return None
     earliest = len(golden.layers)
     for run, expected in zip(runs, golden.digests, strict=True):
@@ -170,18 +182,19 @@ def _quantization(tensor: TensorInfo) -> Quantization | None:
     return per_tensor(tensor.scale, tensor.zero_point)
 
 
-def _integers(golden: Golden) -> bool:
-    return bool(np.issubdtype(golden.outputs.dtype, np.integer))
+def _lsb_tolerance(lsbs: int, golden: Golden) -> float:
+    """A number of LSBs in the outputs' own unit; real outputs are rounded to float32."""
+    return float(lsbs) if golden.lsb == 1.0 else lsbs * golden.lsb * (1 + 1e-6)
 
 
 def _float_tolerance(golden: Golden) -> float:
-    if _integers(golden):
+    if golden.lsb:
         return 0.0
     return FLOAT_TOLERANCE * max(1e-6, float(np.abs(golden.outputs.astype(np.float64)).max()))
 
 
-def merge(old: Sequence[Verification], new: Mapping[str, Verification]) -> tuple[Verification, ...]:
-    """Replace earlier comparisons by newer ones of the same runner; the rest stay."""
-    kept = [new.get(entry.runner, entry) for entry in old]
-    names = {entry.runner for entry in old}
-    return (*kept, *(entry for name, entry in new.items() if name not in names))
+def merge(old: Sequence[Verification], new: Sequence[Verification]) -> tuple[Verification, ...]:
+    """Replace earlier comparisons by newer ones of the same runner and file; the rest stay."""
+    found = {entry.title: entry for entry in new}
+    kept = [found.pop(entry.title, entry) for entry in old]
+    return (*kept, *found.values())

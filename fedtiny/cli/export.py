@@ -41,15 +41,21 @@ def _formats(
     "--format",
     "formats",
     metavar="LIST",
-    default="onnx,tflite,c",
-    show_default=True,
     callback=_formats,
-    help="Comma-separated.",
+    help="Comma-separated: onnx, sparse-onnx, ort, tflite, sparse-tflite, c. "
+    "Default: onnx,tflite,c as far as they hold the dtype.",
 )
 @click.option(
     "--dtype",
+    type=click.Choice(["int8", "float32", "float16"]),
+    help="Default: int8 for Cortex-M and Cortex-A, float32 for x86-64. float16 stores weights so "
+    "in .onnx and .tflite files.",
+)
+@click.option(
+    "--io",
     type=click.Choice(["int8", "float32"]),
-    help="Default: int8 for Cortex-M and Cortex-A, float32 for x86-64.",
+    help="What the application exchanges with an int8 program: float32 adds the conversions. "
+    "Default: int8.",
 )
 @click.option(
     "--density",
@@ -75,8 +81,9 @@ def export(
     target: str | None,
     device: str | None,
     out: Path,
-    formats: tuple[str, ...],
+    formats: tuple[str, ...] | None,
     dtype: str | None,
+    io: str | None,
     density: float | None,
     calibration: str | None,
     ram: Literal["min", "balanced", "speed"],
@@ -101,6 +108,7 @@ def export(
             out=out,
             formats=formats,
             dtype=dtype,
+            io=io,
             density=density,
             calibration=calibration,
             ram=ram,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Literal
 
 from fedtiny.compiler import statistics
 from fedtiny.compiler.ir import Graph
@@ -26,8 +27,17 @@ from fedtiny.runtime.table import param_struct
 PLANNER = "planner"
 
 
-def describe_model(name: str, sha256: str, graph: Graph) -> ModelInfo:
-    """Describe the model that was compiled."""
+def describe_model(
+    name: str, sha256: str, graph: Graph, io: Literal["int8", "float32"] | None = None
+) -> ModelInfo:
+    """Describe the model that was compiled.
+
+    Args:
+        name: Its name.
+        sha256: Of its file.
+        graph: The final graph.
+        io: What the program exchanges with the application; None is the graph's own type.
+    """
     return ModelInfo(
         name=name,
         sha256=sha256,
@@ -35,8 +45,8 @@ def describe_model(name: str, sha256: str, graph: Graph) -> ModelInfo:
         parameters=statistics.parameters(graph),
         macs=sum(statistics.macs(node, graph) for node in graph.nodes),
         macs_nonzero=sum(statistics.macs_nonzero(node, graph) for node in graph.nodes),
-        input=_tensor(graph, graph.inputs[0]),
-        output=_tensor(graph, graph.outputs[0]),
+        input=_tensor(graph, graph.inputs[0], io),
+        output=_tensor(graph, graph.outputs[0], io),
     )
 
 
@@ -189,11 +199,12 @@ def _maybe(value: float | None, evidence: Evidence, by: str) -> Figure | None:
     return None if value is None else Figure(value, evidence, by)
 
 
-def _tensor(graph: Graph, name: str) -> TensorInfo:
+def _tensor(graph: Graph, name: str, io: str | None) -> TensorInfo:
     tensor = graph[name]
     quantization = tensor.quantization
-    if tensor.dtype != "int8" or quantization is None:
-        return TensorInfo(tensor.shape, tensor.dtype)
+    dtype = io or tensor.dtype
+    if dtype != "int8" or quantization is None:
+        return TensorInfo(tensor.shape, dtype)
     return TensorInfo(
         tensor.shape, tensor.dtype, float(quantization.scale), int(quantization.zero_point)
     )

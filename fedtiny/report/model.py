@@ -95,12 +95,25 @@ class DeviceInfo:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file of the export: `path` is relative to the folder; for `c/` the hash covers the tree."""
+    """A file of the export, or the folder `c/`.
+
+    Attributes:
+        format: The format's name, or what else the file is.
+        path: Relative to the export folder.
+        bytes: Its size.
+        sha256: Of its bytes; of a folder, of all files in it with their names.
+        gzip_bytes: Its size when compressed as app stores and package feeds do.
+        dense_bytes: Size of the same model in the same format without sparse tensors.
+        dense_gzip_bytes: That, compressed.
+    """
 
     format: str
     path: str
     bytes: int
     sha256: str
+    gzip_bytes: int | None = None
+    dense_bytes: int | None = None
+    dense_gzip_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -206,6 +219,7 @@ class Verification:
         reference: What it was compared with.
         first_divergent_layer: Name of the first layer that differs, where that is known.
         tolerance: Greatest difference that counts as equal; 0 means bit-exact.
+        artifact: Format of the file that was run; None for the compiled C.
     """
 
     runner: str
@@ -215,6 +229,12 @@ class Verification:
     reference: str
     first_divergent_layer: str | None = None
     tolerance: float = 0.0
+    artifact: str | None = None
+
+    @property
+    def title(self) -> str:
+        """The runner, and the file that it ran."""
+        return self.runner if self.artifact is None else f"{self.runner} ({self.artifact})"
 
     @property
     def equal(self) -> bool:
@@ -394,7 +414,7 @@ def _mismatch(entry: Verification) -> str:
     where = f", first in layer {layer!r}" if layer else ""
     error = "" if entry.max_abs_error is None else f" by up to {entry.max_abs_error:g}"
     allowed = f" (accepted: {entry.tolerance:g})" if entry.tolerance else ""
-    return f"outputs of {entry.runner} differ from {entry.reference}{error}{allowed}{where}."
+    return f"outputs of {entry.title} differ from {entry.reference}{error}{allowed}{where}."
 
 
 def _exceeded(item: BudgetFailure) -> str:

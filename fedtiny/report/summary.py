@@ -139,11 +139,11 @@ def _equal(report: DeploymentReport) -> Verdict:
     if wrong:
         layer = wrong[0].first_divergent_layer
         where = f", first in {layer}" if layer else ""
-        names = ", ".join(entry.runner for entry in wrong)
+        names = ", ".join(entry.title for entry in wrong)
         return Verdict("bad", "Differs from the reference", f"{names}{where}")
-    exact = [entry.runner for entry in entries if entry.bit_exact]
+    exact = [entry.title for entry in entries if entry.bit_exact]
     close = [
-        f"{entry.runner} within {entry.max_abs_error:g} (accepted: {entry.tolerance:g})"
+        f"{entry.title} within {entry.max_abs_error:g} (accepted: {entry.tolerance:g})"
         for entry in entries
         if not entry.bit_exact
     ]

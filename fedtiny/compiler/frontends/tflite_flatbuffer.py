@@ -77,6 +77,16 @@ class Table:
             raise buffer.damaged(f"the table at {at} has a broken header")
         buffer.charge(8)
 
+    @property
+    def at(self) -> int:
+        """Where the table lies in the file."""
+        return self._at
+
+    @property
+    def start(self) -> int:
+        """Where the table begins, with its field offsets where they lie in front of it."""
+        return min(self._at, self._vtable)
+
     def _field(self, number: int, size: int = 4) -> int | None:
         """Where a field is stored, None when the table leaves it out."""
         entry = 4 + 2 * number

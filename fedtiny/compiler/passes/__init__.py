@@ -15,7 +15,15 @@ from functools import cache
 from fedtiny.compiler.ir import Graph, GraphError
 from fedtiny.compiler.passes.base import FLOAT, ONE_READER, Pass, apply
 
-__all__ = ["Pass", "apply", "float_passes", "lower", "prune_magnitude", "quantize"]
+__all__ = [
+    "Pass",
+    "apply",
+    "float_passes",
+    "lower",
+    "prune_magnitude",
+    "quantize",
+    "round_float16",
+]
 
 
 @cache
@@ -65,3 +73,10 @@ def prune_magnitude(graph: Graph, density: float) -> Graph:
     from fedtiny.compiler.passes.prune_by_magnitude import prune_magnitude_pass
 
     return apply(graph, [prune_magnitude_pass(density)])
+
+
+def round_float16(graph: Graph) -> Graph:
+    """Round a lowered graph's weights; see `fedtiny.compiler.passes.round_to_float16`."""
+    from fedtiny.compiler.passes.round_to_float16 import round_float16_pass
+
+    return apply(graph, [round_float16_pass()])

@@ -1,0 +1,1 @@
+"""Export formats: a file that defines `FORMAT` is one, named after the file."""
