@@ -103,6 +103,12 @@ def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[
 @_setting(
     "--adjust-until", type=click.IntRange(0), none="scaled", help="Last round of mask changes."
 )
+@_setting("--aggregate", metavar="HOW", help="Of updates: mean, trimmed-mean or median.")
+@_setting("--clip-norm", metavar="L", type=float, none="any", help="Longest update of a client.")
+@_setting(
+    "--min-cohort", type=click.IntRange(1), help="Fewest sound answers that change the model."
+)
+@_setting("--deadline", metavar="S", type=float, none="none", help="Seconds to answer a question.")
 @_setting("--seed", type=click.IntRange(0), help="Of everything random.")
 @_setting(
     "--workers",

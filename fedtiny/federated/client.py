@@ -6,10 +6,11 @@ masks (so that positions travel only when they changed) and the last whole state
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -19,10 +20,14 @@ from fedtiny.data import Dataset
 from fedtiny.federated import batch_norm
 from fedtiny.federated.codec import StateCodec, Vector
 from fedtiny.federated.evaluation import batches, score
-from fedtiny.federated.local_training import Recipe, train
+from fedtiny.federated.fleet import question
+from fedtiny.federated.local_training import Hooks, Recipe, Step, train
 from fedtiny.federated.message import Array, DamagedMessageError, Field, Message
 from fedtiny.federated.seeds import generator
 from fedtiny.pruning.masks import Masks, State
+
+if TYPE_CHECKING:
+    from fedtiny.pruning.method import Method
 
 OBSERVE = "fedtiny.compiler.calibration:observe"
 """The function that takes activation ranges on a client."""
@@ -63,7 +68,8 @@ class Client:
         except Exception as error:  # whatever goes wrong on one device must not end the run
             why = f"{type(error).__name__}: {error}"
             reply = Message("error", {"why": why})
-        return reply.to_bytes()
+        fields = {**reply.fields, "to": question(data)}
+        return Message(reply.kind, fields, reply.arrays).to_bytes()
 
     def receive(self, message: Message) -> State:
         """Take the masks and the state that a message brings, and load the state.
@@ -97,8 +103,34 @@ class Client:
         return state
 
 
+class _MethodHooks(Hooks):
+    """Lets a method take part in a training, as it was asked to."""
+
+    def __init__(self, method: type[Method], request: Mapping[str, Field]) -> None:
+        self.method, self.request = method, request
+        self.arrays: dict[str, Array] = {}
+
+    def before(self, step: Step) -> None:
+        if step.iteration == self.method.at_iteration(step.iterations):
+            self.arrays.update(self.method.on_client(step, self.request))
+
+    def forward(self, step: Step) -> contextlib.AbstractContextManager[object]:
+        return self.method.client_forward(step, self.request)
+
+    def penalty(self, step: Step) -> torch.Tensor | None:
+        return self.method.client_penalty(step, self.request)
+
+    def after_backward(self, step: Step) -> None:
+        self.arrays.update(self.method.on_gradients(step, self.request))
+
+
 def train_task(client: Client, message: Message) -> Message:
-    """Train from the sent weights; answer the trained ones and what the method asks for."""
+    """Train from the sent weights; answer the trained ones and what the method asks for.
+
+    Masks of the client's own travel as array ``"own"``, where they differ from those it was sent.
+    """
+    from fedtiny.pruning.load import load_method
+
     client.receive(message)
     masks = client.masks or {}
     request = {
@@ -106,15 +138,9 @@ def train_task(client: Client, message: Message) -> Message:
         for name, value in message.fields.items()
         if name.startswith("ask.")
     }
-    extra: dict[str, Array] = {}
-
-    def before_last(x: torch.Tensor, y: torch.Tensor) -> None:
-        from fedtiny.pruning.load import load_method
-        from fedtiny.pruning.method import ClientStep
-
-        method = load_method(str(message.fields["method"]))
-        extra.update(method.on_client(ClientStep(client.module, masks, x, y), request))
-
+    hooks = None
+    if request:
+        hooks = _MethodHooks(load_method(str(message.fields["method"])), request)
     number = message.number
     recipe = Recipe(
         int(number("epochs")),
@@ -122,13 +148,17 @@ def train_task(client: Client, message: Message) -> Message:
         number("lr"),
         number("momentum"),
         number("weight_decay"),
+        int(number("iterations")) if "iterations" in message.fields else None,
     )
     rng = generator(int(number("seed")), "batches", int(number("round")), client.index)
-    loss = train(client.module, masks, client.data, recipe, rng, before_last if request else None)
+    trained = train(client.module, masks, client.data, recipe, rng, hooks)
     client.values = None  # the trained weights leave the device; they are not the global state
-    fields: dict[str, Field] = {"samples": len(client.data), "loss": loss}
-    arrays: dict[str, Array] = {"values": client.codec.pack(client.module.state_dict(), masks)}
-    return Message("trained", fields, arrays | extra)
+    fields: dict[str, Field] = {"samples": len(client.data), "loss": trained.loss}
+    values = client.codec.pack(client.module.state_dict(), trained.masks)
+    arrays: dict[str, Array] = {"values": values} | (hooks.arrays if hooks else {})
+    if masks and any((trained.masks[name] ^ mask).any() for name, mask in masks.items()):
+        arrays["own"] = client.codec.pack_masks(trained.masks, masks)
+    return Message("trained", fields, arrays)
 
 
 def statistics_task(client: Client, message: Message) -> Message:

@@ -10,6 +10,8 @@ from math import isfinite
 from fedtiny import discovery
 from fedtiny.errors import UsageError, unknown_name
 
+AGGREGATES = ("mean", "trimmed-mean", "median")
+
 METHODS = "fedtiny.pruning.methods"
 
 # The paper's schedule, which shorter runs scale down.
@@ -39,6 +41,10 @@ class TrainConfig:
         candidates: Size of the candidate pool; None is max(2, round(0.1 / density)).
         adjust_every: Rounds between mask changes; None scales the paper's 10 of 300.
         adjust_until: Round at which mask changes have faded to none; None scales the paper's 100.
+        aggregate: ``"mean"`` by samples, ``"trimmed-mean"`` or ``"median"``.
+        clip_norm: Longest update of a client, in Euclidean length; None is any.
+        min_cohort: Fewest sound answers of a round; with fewer, the model stays as it was.
+        deadline: Seconds that clients have to answer; None is any. Results then depend on speed.
         seed: Of everything random.
         workers: Processes that play the clients; 0 is this process; None is one a core. Results
             do not depend on it.
@@ -62,6 +68,10 @@ class TrainConfig:
     candidates: int | None = None
     adjust_every: int | None = None
     adjust_until: int | None = None
+    aggregate: str = "mean"
+    clip_norm: float | None = None
+    min_cohort: int = 1
+    deadline: float | None = None
     seed: int = 0
     workers: int | None = None
 
@@ -92,6 +102,17 @@ class TrainConfig:
                 f"--cohort is {self.cohort}; accepted is 1 to {self.clients}, the number of "
                 "clients."
             )
+        for name in ("clip_norm", "deadline"):
+            if getattr(self, name) is not None:
+                self._number(name, above=0)
+        self._integer("min_cohort", 1)
+        if self.min_cohort > self.cohort_size:
+            raise UsageError(
+                f"--min-cohort is {self.min_cohort}; accepted is 1 to {self.cohort_size}, the "
+                "clients of a round."
+            )
+        if self.aggregate not in AGGREGATES:
+            raise unknown_name("aggregate", self.aggregate, AGGREGATES)
         if self.method not in discovery.names(METHODS):
             raise unknown_name("method", self.method, discovery.names(METHODS))
 

@@ -51,12 +51,13 @@ class Fleet(ABC):
         requests = [(client, task(client).to_bytes()) for client in clients]
         self.bytes_down += sum(len(data) for _, data in requests)
         replies = []
-        for client, answer in zip(clients, self.exchange(requests), strict=True):
+        answers = self.exchange(requests)
+        for (client, request), answer in zip(requests, answers, strict=True):
             if isinstance(answer, Lost):
                 replies.append(Reply(client, None, answer.why))
                 continue
             self.bytes_up += len(answer)
-            replies.append(_read(client, answer))
+            replies.append(_read(client, answer, question(request)))
         return replies
 
     @abstractmethod
@@ -68,11 +69,18 @@ class Fleet(ABC):
         return None
 
 
-def _read(client: int, data: bytes) -> Reply:
+def question(request: bytes) -> str:
+    """What names a request in its answer: its checksum."""
+    return request[-4:].hex()
+
+
+def _read(client: int, data: bytes, asked: str) -> Reply:
     try:
         message = Message.from_bytes(data)
     except DamagedMessageError as error:
         return Reply(client, None, str(error))
     if message.kind == "error":
         return Reply(client, None, str(message.fields.get("why", "unknown error")))
+    if message.fields.get("to") != asked:  # late, or twice
+        return Reply(client, None, "an answer to another question")
     return Reply(client, message)

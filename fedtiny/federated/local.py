@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import BinaryIO, cast
 
@@ -32,6 +34,9 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+_LATE = Lost("no answer before the deadline")
+
+
 class LocalFleet(Fleet):
     """Clients divided among worker processes once, the largest first to the least loaded.
 
@@ -39,15 +44,23 @@ class LocalFleet(Fleet):
     number of workers.
     """
 
-    def __init__(self, setup: Message, clients: Mapping[int, Message], workers: int) -> None:
+    def __init__(
+        self,
+        setup: Message,
+        clients: Mapping[int, Message],
+        workers: int,
+        deadline: float | None = None,
+    ) -> None:
         """Start the workers.
 
         Args:
             setup: From `fedtiny.federated.host.setup_message`.
             clients: By number, from `fedtiny.federated.host.client_message`.
             workers: Processes; 0 plays the clients in this one.
+            deadline: Seconds that all clients asked together have to answer; None is any.
         """
         super().__init__()
+        self._deadline = math.inf if deadline is None else deadline
         self._assignment: dict[int, int] = {}
         load = [0] * max(1, workers)
         for index in sorted(clients, key=lambda i: (-len(clients[i].arrays["labels"]), i)):
@@ -69,13 +82,16 @@ class LocalFleet(Fleet):
     def exchange(self, requests: Sequence[tuple[int, bytes]]) -> list[bytes | Lost]:
         """Let every worker answer its clients' requests, one after the other."""
         answers: list[bytes | Lost] = [Lost("not asked")] * len(requests)
+        end = time.monotonic() + self._deadline
 
         def serve(worker: int) -> None:
             for at, (client, data) in enumerate(requests):
                 if self._assignment[client] == worker:
-                    answers[at] = self._workers[worker].ask(client, data)
+                    on_time = time.monotonic() < end
+                    answer = self._workers[worker].ask(client, data) if on_time else _LATE
+                    answers[at] = answer if time.monotonic() < end else _LATE
 
-        if len(self._workers) == 1:
+        if len(self._workers) == 1 and self._deadline == math.inf:
             serve(0)
             return answers
         threads = [
@@ -84,8 +100,12 @@ class LocalFleet(Fleet):
         ]
         for thread in threads:
             thread.start()
-        for thread in threads:
-            thread.join()
+        for worker, thread in enumerate(threads):
+            left = end - time.monotonic()
+            thread.join(None if left == math.inf else max(0.0, left))
+            if thread.is_alive():
+                self._workers[worker].interrupt()
+                thread.join()
         return answers
 
     def close(self) -> None:
@@ -103,6 +123,9 @@ class _InProcess:
     def ask(self, client: int, data: bytes) -> bytes | Lost:
         with one_thread():
             return self._host.run(client, data)
+
+    def interrupt(self) -> None:
+        """A task in this process cannot be stopped; its answer comes late and is not taken."""
 
     def close(self) -> None:
         pass
@@ -148,6 +171,10 @@ class _Process:
             self._end()
             self._start({i: _without_masks(m) for i, m in self._clients.items()})
         return Lost("the client's process ended")
+
+    def interrupt(self) -> None:
+        """End the task under way; `ask` then starts the process anew."""
+        self._process.kill()
 
     def close(self) -> None:
         self._closed = True

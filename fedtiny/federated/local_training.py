@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +27,7 @@ class Recipe:
         lr: Learning rate.
         momentum: Of SGD; starts from zero.
         weight_decay: Of SGD.
+        iterations: Updates, over as many epochs as they take; None counts in `epochs`.
     """
 
     epochs: int
@@ -32,6 +35,94 @@ class Recipe:
     lr: float
     momentum: float
     weight_decay: float
+    iterations: int | None = None
+
+
+@dataclass
+class Step:
+    """Where a training stands.
+
+    Attributes:
+        module: The network, in training mode.
+        masks: Those trained under; empty when dense. See `adopt`.
+        optimizer: SGD over all parameters.
+        iterations: How many there are.
+        iteration: The current one, from 0.
+        x: Its inputs `(N, C, H, W)`.
+        y: Its labels `(N,)`.
+        kept: What hooks keep from one iteration to the next.
+    """
+
+    module: nn.Module
+    masks: dict[str, torch.Tensor]
+    optimizer: torch.optim.SGD
+    iterations: int
+    iteration: int = 0
+    x: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    y: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    kept: dict[str, torch.Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Lay the masks out as the weights are."""
+        self.adopt(self.masks)
+
+    @property
+    def last(self) -> bool:
+        """Whether this iteration is the last."""
+        return self.iteration == self.iterations - 1
+
+    def adopt(self, masks: Mapping[str, torch.Tensor]) -> None:
+        """Train under these masks from here on; what they prune becomes zero."""
+        self.masks = dict(masks)
+        self._active = []
+        for name, mask in masks.items():
+            active = mask.to(torch.float32)
+            if mask.dim() == 4:
+                active = active.contiguous(memory_format=torch.channels_last)
+            parameter = self.module.get_parameter(name)
+            momentum = self.optimizer.state.get(parameter, {}).get("momentum_buffer")
+            with torch.no_grad():
+                parameter.mul_(active)
+                if momentum is not None:
+                    momentum.mul_(active)
+            self._active.append((parameter, active))
+
+    def drop_inactive_gradients(self) -> None:
+        """Zero the gradients of inactive weights."""
+        for parameter, active in self._active:
+            if parameter.grad is not None:
+                parameter.grad.mul_(active)
+
+
+class Hooks:
+    """What else happens in a training; here nothing. Called in this order, at every iteration."""
+
+    def before(self, step: Step) -> None:
+        """Before the forward pass."""
+
+    def forward(self, step: Step) -> contextlib.AbstractContextManager[object]:
+        """Entered around the forward pass."""
+        return contextlib.nullcontext()
+
+    def penalty(self, step: Step) -> torch.Tensor | None:
+        """A scalar to add to the loss."""
+        return None
+
+    def after_backward(self, step: Step) -> None:
+        """With the gradients of all weights, inactive ones too, before the update."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a training went.
+
+    Attributes:
+        loss: Mean over all iterations, without penalties.
+        masks: Those trained under at the end.
+    """
+
+    loss: float
+    masks: dict[str, torch.Tensor]
 
 
 def train(
@@ -40,9 +131,9 @@ def train(
     dataset: Dataset,
     recipe: Recipe,
     rng: np.random.Generator,
-    before_last: Callable[[torch.Tensor, torch.Tensor], None] | None = None,
+    hooks: Hooks | None = None,
     after_epoch: Callable[[], None] = lambda: None,
-) -> float:
+) -> Trained:
     """Train in place; inactive weights stay zero.
 
     The arithmetic is torch's, dense under a mask; what a sparse device would need is accounted
@@ -54,49 +145,52 @@ def train(
         dataset: At least two samples.
         recipe: How.
         rng: Shuffles.
-        before_last: Called with the batch of the last iteration before its update.
+        hooks: What else happens.
         after_epoch: Called after each epoch.
-
-    Returns:
-        The mean loss over all iterations.
     """
     module.train()
+    hooks = hooks or Hooks()
     optimizer = torch.optim.SGD(
         module.parameters(),
         lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
     )
-    active = {
-        name: mask.to(torch.float32).contiguous(memory_format=torch.channels_last)
-        if mask.dim() == 4
-        else mask.to(torch.float32)
-        for name, mask in masks.items()
-    }
-    masked = [(module.get_parameter(name), mask) for name, mask in active.items()]
-    order = [part for _ in range(recipe.epochs) for part in _batches(dataset, recipe.batch, rng)]
+    epochs = [_batches(dataset, recipe.batch, rng) for _ in range(_epochs(recipe, len(dataset)))]
+    order = list(islice((part for epoch in epochs for part in epoch), recipe.iterations))
+    step = Step(module, dict(masks), optimizer, len(order))
     losses = []
-    for step, indices in enumerate(order):
-        x, y = to_input(dataset.images[indices]), torch.tensor(dataset.labels[indices])
-        if before_last is not None and step == len(order) - 1:
-            before_last(x, y)
+    for number, indices in enumerate(order):
+        step.iteration = number
+        step.x = to_input(dataset.images[indices])
+        step.y = torch.tensor(dataset.labels[indices])
+        hooks.before(step)
         optimizer.zero_grad()
-        loss = F.cross_entropy(module(x), y)
-        loss.backward()  # type: ignore[no-untyped-call]
-        for parameter, mask in masked:
-            if parameter.grad is not None:
-                parameter.grad.mul_(mask)
-        optimizer.step()
+        with hooks.forward(step):
+            loss = F.cross_entropy(module(step.x), step.y)
         losses.append(loss.item())
-        if (step + 1) % (len(order) // recipe.epochs) == 0:
+        penalty = hooks.penalty(step)
+        total = loss if penalty is None else loss + penalty
+        total.backward()  # type: ignore[no-untyped-call]
+        hooks.after_backward(step)
+        step.drop_inactive_gradients()
+        optimizer.step()
+        if (number + 1) % len(epochs[0]) == 0:
             after_epoch()
-    return float(np.mean(losses))
+    return Trained(float(np.mean(losses)), step.masks)
 
 
 def last_batch_size(samples: int, batch: int) -> int:
     """Samples of an epoch's last batch."""
     rest = samples % batch
     return min(samples, batch) if rest == 0 else batch + 1 if rest == 1 < samples else rest
+
+
+def _epochs(recipe: Recipe, samples: int) -> int:
+    if recipe.iterations is None:
+        return recipe.epochs
+    an_epoch = max(1, samples // recipe.batch)
+    return -(-recipe.iterations // an_epoch)
 
 
 def _batches(dataset: Dataset, size: int, rng: np.random.Generator) -> list[npt.NDArray[np.int64]]:

@@ -66,7 +66,7 @@ def finish(server: Server, dataset: Dataset, record: dict[str, Any], task: Task)
         "events": server.events[events:],
     }
     return SparseModel(
-        architecture=config.model,
+        architecture=record["model"]["name"],
         input_shape=dataset.input_shape,
         classes=dataset.classes,
         state=server.state,

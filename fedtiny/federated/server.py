@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from fedtiny.data import Dataset
 from fedtiny.errors import RunnerError
-from fedtiny.federated import batch_norm, local_training
+from fedtiny.federated import batch_norm, local_training, robust
 from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.evaluation import channels_last
@@ -44,8 +44,10 @@ class Server:
         module: The network, to compute with; its weights mean nothing between calls.
         codec: Packs its states.
         blocks: Its prunable parameters, in the order of progressive pruning.
+        parameters: Names of all its parameters.
         public: The server's own data.
         fleet: The clients.
+        samples: By client, how many samples it registered with, where that is known.
         state: The global state.
         masks: The global masks; empty when dense.
         holds: By client, the masks it is known to hold.
@@ -64,11 +66,14 @@ class Server:
         fleet: Fleet,
         misfit: Misfit | None = None,
         progress: Progress = SILENT,
+        samples: Mapping[int, int] | None = None,
     ) -> None:
         self.config, self.public, self.fleet = config, public, fleet
         self.module = channels_last(module)
         self.codec = StateCodec(module)
         self.blocks = prunable_blocks(module)
+        self.parameters = tuple(name for name, _ in module.named_parameters())
+        self.samples = dict(samples or {})
         self.state: State = snapshot(module)
         self.masks: Masks = {}
         self.holds: dict[int, Masks] = {}
@@ -138,12 +143,20 @@ class Server:
                 except DamagedMessageError as error:
                     why = str(error)
             kind = kind or task(reply.client).kind
-            self.holds.pop(reply.client, None)
-            self.event("client dropped", client=reply.client, task=kind, why=why)
+            self.drop(reply.client, kind, why)
         if not answers:
-            why = self.events[-1]["why"]
-            raise RunnerError(f"round {self.round}: no client answered ({kind}): {why}.")
+            raise self.nobody(kind)
         return answers
+
+    def drop(self, client: int, kind: str, why: str) -> None:
+        """Leave a client out; it is sent whole masks the next time."""
+        self.holds.pop(client, None)
+        self.event("client dropped", client=client, task=kind, why=why)
+
+    def nobody(self, kind: str) -> RunnerError:
+        """The error that everybody asked was dropped."""
+        why = self.events[-1]["why"]
+        return RunnerError(f"round {self.round}: no client answered ({kind}): {why}.")
 
     def ask_with_weights(
         self,
@@ -188,6 +201,20 @@ class Server:
         message = Message("statistics", {"batch": self.config.batch})
         answers = self.ask_with_weights(clients, message, state, masks, read)
         return batch_norm.pool(self.module, [answer.value for answer in answers])
+
+    def aggregate(self, states: Sequence[State], samples: Sequence[int]) -> State:
+        """One state of all, as the options `aggregate` and `clip_norm` say.
+
+        Args:
+            states: Of equal masks; one a client, at least one.
+            samples: What each was trained on.
+        """
+        config = self.config
+        if config.clip_norm is not None:
+            states = [robust.clip(s, self.state, self.parameters, config.clip_norm) for s in states]
+        if config.aggregate == "mean":
+            return self.average(states, samples)
+        return robust.combine(config.aggregate, states, list(self.codec.shapes))
 
     def average(self, states: Sequence[State], samples: Sequence[int]) -> State:
         """Average by samples; batch-normalization statistics are pooled.

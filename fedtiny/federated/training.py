@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from fedtiny.data import Dataset, Split, load_dataset, split
+from fedtiny.errors import UsageError
 from fedtiny.federated import checkpoint
 from fedtiny.federated.accounting import forward_flops, layer_macs, state_bytes
 from fedtiny.federated.client import OBSERVE
+from fedtiny.federated.client_training import ask_to_train
 from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.evaluation import score
@@ -18,7 +20,6 @@ from fedtiny.federated.fleet import Fleet
 from fedtiny.federated.host import client_message, setup_message
 from fedtiny.federated.local import LocalFleet, one_thread
 from fedtiny.federated.local_training import last_batch_size
-from fedtiny.federated.message import DamagedMessageError, Field, Message
 from fedtiny.federated.results import finish
 from fedtiny.federated.run_folder import SCHEMA_VERSION, RunFolder, write_json
 from fedtiny.federated.server import Misfit, Server
@@ -27,8 +28,8 @@ from fedtiny.federated.versions import versions
 from fedtiny.models import create
 from fedtiny.progress import SILENT, Progress, Task
 from fedtiny.pruning.load import load_method
-from fedtiny.pruning.masks import Masks, State, density, density_by_layer, masked
-from fedtiny.pruning.method import Extra, Method
+from fedtiny.pruning.masks import Masks, density, density_by_layer, masked
+from fedtiny.pruning.method import Method
 from fedtiny.sparse_model import SparseModel
 
 
@@ -63,7 +64,14 @@ def train(
     folder.check()
     dataset = load_dataset(config.data)
     parts = split(dataset, config.clients, config.alpha, config.seed)
-    module = create(config.model, dataset.input_shape, len(dataset.classes), config.seed)
+    kind = load_method(config.method)
+    if kind.own_masks and (config.aggregate != "mean" or config.clip_norm is not None):
+        raise UsageError(
+            f"--aggregate and --clip-norm compare clients weight by weight, but with --method "
+            f"{config.method} each has its own; use --aggregate mean without --clip-norm."
+        )
+    architecture = kind.network(config, dataset.input_shape, len(dataset.classes))
+    module = create(architecture, dataset.input_shape, len(dataset.classes), config.seed)
     codec = StateCodec(module)
     data_sha256 = _data_sha256(dataset)
     run = checkpoint.fingerprint(config, data_sha256)
@@ -71,17 +79,18 @@ def train(
     if config.devices and misfit is None:
         from fedtiny.federated.device_fit import device_misfit
 
-        misfit = device_misfit(config.model, dataset.subset(parts.public), config.devices)
+        misfit = device_misfit(architecture, dataset.subset(parts.public), config.devices)
     if not resume:
         folder.clear()
 
     with one_thread():
         clock = Clock()
-        fleet = _start_fleet(config, dataset, parts, codec, start, observe)
+        fleet = _start_fleet(config, architecture, dataset, parts, codec, start, observe)
         try:
             public = dataset.subset(parts.public)
-            server = Server(config, module, public, fleet, misfit, progress)
-            record = _new_record(config, dataset, data_sha256, parts)
+            samples = {i: len(client.train) for i, client in enumerate(parts.clients)}
+            server = Server(config, module, public, fleet, misfit, progress, samples)
+            record = _new_record(config, architecture, dataset, data_sha256, parts)
             training = _Training(server, folder, run, parts, dataset.test(), record, clock)
             training.run(start, progress)
             with progress.task("calibrating", 2) as task:
@@ -130,58 +139,40 @@ class _Training:
         """Train on the cohort, average, update the masks, record."""
         server, config = self.server, self.server.config
         request = method.client_extra(server.round)
-        fields: dict[str, Field] = {
-            "round": server.round,
-            "seed": config.seed,
-            "method": config.method,
-            "epochs": config.local_epochs,
-            "batch": config.batch,
-            "lr": config.learning_rate(server.round),
-            "momentum": config.momentum,
-            "weight_decay": config.weight_decay,
-        }
-        message = Message("train", fields | {f"ask.{n}": value for n, value in request.items()})
         masks, down, up = server.masks, server.fleet.bytes_down, server.fleet.bytes_up
-
-        def read(reply: Message) -> tuple[State, int, float, Any]:
-            samples = int(reply.number("samples"))
-            if samples < 1:
-                raise DamagedMessageError("a client trained on no samples")
-            values = reply.array("values", "f4", (server.codec.length(masks),))
-            extra = method.read_extra(reply) if request else None
-            return server.codec.unpack(values, masks), samples, reply.number("loss"), extra
-
         cohort = server.cohort(server.round)
-        answers = server.ask_with_weights(cohort, message, server.state, masks, read)
-        states, samples, losses, extras = zip(*(a.value for a in answers), strict=True)
-        total = sum(samples)
-        weights = server.average(states, samples)
-        shares = [
-            Extra(answer.client, n / total, extra)
-            for answer, n, extra in zip(answers, samples, extras, strict=True)
-        ]
-        server.masks = _kept_if_equal(masks, method.server_update(weights, shares))
-        server.state = masked(weights, server.masks)
+        updates = ask_to_train(server, method, cohort, request, round_=server.round)
+        if len(updates) >= config.min_cohort:
+            weights = method.aggregate(updates)
+            server.masks = _kept_if_equal(masks, method.server_update(weights, updates))
+            server.state = masked(weights, server.masks)
+        else:
+            server.event("too few answers", answers=len(updates), needed=config.min_cohort)
 
         server.module.load_state_dict(server.state)
         result = score(server.module, self.test)
         flops = [
-            self._training_flops(method, answer.client, masks, bool(request)) for answer in answers
+            self._training_flops(method, update.client, masks, bool(request)) for update in updates
         ]
-        row = {
+        dense = state_bytes(server.state, {}, "bitmap")
+        sparse = state_bytes(server.state, server.masks, "bitmap")
+        row: dict[str, Any] = {
             "round": server.round,
-            "clients": [answer.client for answer in answers],
+            "clients": [update.client for update in updates],
             "accuracy": result.accuracy,
             "loss": result.loss,
-            "training_loss": sum(x * n for x, n in zip(losses, samples, strict=True)) / total,
+            "training_loss": sum(update.loss * update.weight for update in updates),
             "density": density(server.masks),
             "density_by_layer": density_by_layer(server.masks),
             "mask_changes": _changes(masks, server.masks),
             "bytes_down": server.fleet.bytes_down - down,
             "bytes_up": server.fleet.bytes_up - up,
+            "communication_bytes_of_a_client": method.communication_bytes(
+                dense, sparse, bool(request)
+            ),
             "training_flops": sum(flops),
             "training_flops_of_a_client": max(flops),
-            "training_memory_bytes": 3 * state_bytes(server.state, server.masks, "bitmap"),
+            "training_memory_bytes": 3 * sparse,
             "events": [e for e in server.events if e["round"] == server.round],
         }
         self.record["history"].append(row)
@@ -226,6 +217,7 @@ class _Training:
 
 def _start_fleet(
     config: TrainConfig,
+    architecture: str,
     dataset: Dataset,
     parts: Split,
     codec: StateCodec,
@@ -239,12 +231,12 @@ def _start_fleet(
         )
         for index, client in enumerate(parts.clients)
     }
-    setup = setup_message(config.model, dataset.input_shape, dataset.classes, observe)
-    return LocalFleet(setup, messages, config.worker_count)
+    setup = setup_message(architecture, dataset.input_shape, dataset.classes, observe)
+    return LocalFleet(setup, messages, config.worker_count, config.deadline)
 
 
 def _new_record(
-    config: TrainConfig, dataset: Dataset, data_sha256: str, parts: Split
+    config: TrainConfig, architecture: str, dataset: Dataset, data_sha256: str, parts: Split
 ) -> dict[str, Any]:
     options = asdict(config)
     del options["workers"]  # results do not depend on it
@@ -262,7 +254,7 @@ def _new_record(
                 {"train": len(c.train), "selection": len(c.selection)} for c in parts.clients
             ],
         },
-        "model": {"name": config.model, "input_shape": list(dataset.input_shape)},
+        "model": {"name": architecture, "input_shape": list(dataset.input_shape)},
         "initialization": {},
         "history": [],
     }

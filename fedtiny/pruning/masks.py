@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TypeAlias
 
+import numpy as np
 import torch
+
+from fedtiny.pruning.shares import shares
 
 State: TypeAlias = dict[str, torch.Tensor]
 """A module's state dict, detached."""
@@ -46,3 +50,54 @@ def magnitude_masks(state: Mapping[str, torch.Tensor], counts: Mapping[str, int]
         counts: By parameter name, how many stay active.
     """
     return {name: largest(state[name].abs(), count) for name, count in counts.items()}
+
+
+def global_masks(scores: Mapping[str, torch.Tensor], density: float) -> Masks:
+    """Keep the weights of highest score of all layers together; a layer may end up empty.
+
+    Args:
+        scores: By parameter name.
+        density: Share of all weights that stays, to the nearest whole weight, one at least.
+    """
+    flat = torch.cat([score.reshape(-1) for score in scores.values()])
+    kept = largest(flat, max(1, round(density * flat.numel())))
+    parts = torch.split(kept, [score.numel() for score in scores.values()])
+    return {n: p.reshape(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
+
+
+def erk_counts(shapes: Mapping[str, tuple[int, ...]], density: float) -> dict[str, int]:
+    """Active weights of each layer by the Erdős–Rényi-kernel rule, of one exact total.
+
+    Densities are in proportion to (sum of dimensions) / (product of dimensions); a layer that would
+    be more than dense is dense, and the others share what is left.
+
+    Args:
+        shapes: Of each weight.
+        density: Of all of them together.
+
+    Source: Evci et al., "Rigging the Lottery", arXiv 1911.11134; meeting the total exactly is a
+    decision of this project.
+    """
+    sizes = {name: math.prod(shape) for name, shape in shapes.items()}
+    wanted = np.array([float(sum(shape)) for shape in shapes.values()])
+    limits = np.array(list(sizes.values()), dtype=np.int64)
+    total = min(max(round(density * int(limits.sum())), len(limits)), int(limits.sum()))
+    return dict(zip(sizes, (int(n) for n in shares(wanted, limits, total)), strict=True))
+
+
+def random_masks(
+    shapes: Mapping[str, tuple[int, ...]], counts: Mapping[str, int], rng: np.random.Generator
+) -> Masks:
+    """Keep weights drawn without replacement.
+
+    Args:
+        shapes: Of each weight.
+        counts: How many of each stay.
+        rng: Draws.
+    """
+    masks = {}
+    for name, shape in shapes.items():
+        mask = torch.zeros(math.prod(shape), dtype=torch.bool)
+        mask[torch.from_numpy(rng.permutation(mask.numel())[: counts[name]])] = True
+        masks[name] = mask.reshape(shape)
+    return masks

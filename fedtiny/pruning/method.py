@@ -5,58 +5,57 @@ Training goes like this (see `fedtiny.federated.training`)::
     masks = method.init()
     for every round:
         request = method.client_extra(round)
-        clients train; with the batch of its last iteration each runs
-            method.on_client(step, request)
-        extras = [method.read_extra(reply) for the replies that are sound]
-        masks = method.server_update(averaged weights, extras)
+        clients train; where something is requested, each runs the method's static hooks
+            (`on_client`, `on_gradients`, `client_penalty`, `client_forward`)
+        values = [method.read_extra(reply) for the replies that are sound]
+        weights = method.aggregate(updates)
+        masks = method.server_update(weights, updates)
+
+Only `init` must be written. Hooks that run on clients are static: they see the client and the
+request, never the server.
 """
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
-from torch import nn
 
+from fedtiny.federated.local_training import Step as ClientStep
 from fedtiny.federated.message import Array, Field, Message
 from fedtiny.pruning.masks import Masks, State
 
 if TYPE_CHECKING:
+    from fedtiny.federated.config import TrainConfig
     from fedtiny.federated.server import Server
 
-
-@dataclass(frozen=True)
-class ClientStep:
-    """What a client has at its last local iteration, before the update.
-
-    Attributes:
-        module: The network, in training mode.
-        masks: Of the prunable weights; empty when dense.
-        x: The batch's inputs `(N, C, H, W)`.
-        y: Its labels `(N,)`.
-    """
-
-    module: nn.Module
-    masks: Masks
-    x: torch.Tensor
-    y: torch.Tensor
+__all__ = ["ClientStep", "Method", "Update"]
 
 
 @dataclass(frozen=True)
-class Extra:
-    """What one client sent beside its weights.
+class Update:
+    """What one client sent in a round.
 
     Attributes:
         client: Which.
+        samples: How many it trained on.
         weight: Its share of the round's samples.
+        loss: Mean over its training.
+        state: Its weights, zero where inactive.
+        masks: Those it trained under at the end; the server's, unless `Method.own_masks`.
         value: As `Method.read_extra` returned it.
     """
 
     client: int
+    samples: int
     weight: float
+    loss: float
+    state: State
+    masks: Masks
     value: Any
 
 
@@ -64,13 +63,22 @@ class Method(ABC):
     """A rule for masks.
 
     Attributes:
+        own_masks: Whether clients may change their masks while they train (`ClientStep.adopt`);
+            then their masks travel with their weights.
         server: What the method may use: network, public data, fleet, options, current masks.
         tensors: State of the method's own, which checkpoints keep.
     """
 
+    own_masks: ClassVar[bool] = False
+
     def __init__(self, server: Server) -> None:
         self.server = server
         self.tensors: dict[str, torch.Tensor] = {}
+
+    @classmethod
+    def network(cls, config: TrainConfig, input_shape: Sequence[int], classes: int) -> str:
+        """Name of the network to train; the user's choice by default."""
+        return config.model
 
     @abstractmethod
     def init(self) -> Masks:
@@ -82,20 +90,48 @@ class Method(ABC):
 
     @staticmethod
     def on_client(step: ClientStep, request: Mapping[str, Field]) -> Mapping[str, Array]:
-        """Runs on a client when `client_extra` asked for something: the arrays to send."""
+        """Runs on a client before one iteration, see `at_iteration`: the arrays to send."""
         return {}
 
+    @staticmethod
+    def at_iteration(iterations: int) -> int:
+        """The iteration, from 0, before which `on_client` runs; the last by default."""
+        return iterations - 1
+
+    @staticmethod
+    def on_gradients(step: ClientStep, request: Mapping[str, Field]) -> Mapping[str, Array]:
+        """Runs on a client after every backward pass, with dense gradients: arrays to send."""
+        return {}
+
+    @staticmethod
+    def client_penalty(step: ClientStep, request: Mapping[str, Field]) -> torch.Tensor | None:
+        """Added to a client's loss at every iteration; None is nothing."""
+        return None
+
+    @staticmethod
+    def client_forward(
+        step: ClientStep, request: Mapping[str, Field]
+    ) -> contextlib.AbstractContextManager[object]:
+        """Entered around a client's every forward pass."""
+        return contextlib.nullcontext()
+
     def read_extra(self, reply: Message) -> Any:
-        """Check and read what `on_client` made.
+        """Check and read the arrays that the hooks made.
 
         Raises:
             DamagedMessageError: It is not sound; the client is left out of the round.
         """
         return None
 
-    @abstractmethod
-    def server_update(self, weights: State, extras: Sequence[Extra]) -> Masks:
-        """The masks of the next round, from the averaged weights."""
+    def aggregate(self, updates: Sequence[Update]) -> State:
+        """One state of all clients': the average by samples, or the user's `--aggregate`."""
+        return self.server.aggregate(
+            [update.state for update in updates], [update.samples for update in updates]
+        )
+
+    def server_update(self, weights: State, updates: Sequence[Update]) -> Masks:
+        """The masks of the next round, from the aggregated weights; the same by default."""
+        return self.server.masks
 
     def training_flops(
         self, dense: float, sparse: float, samples: int, last_batch: int, adjusting: bool
@@ -112,3 +148,13 @@ class Method(ABC):
             adjusting: Whether `client_extra` asked for something.
         """
         return 3 * sparse * samples
+
+    def communication_bytes(self, dense: float, sparse: float, adjusting: bool) -> float:
+        """Bytes of one client's round, down and up, by the accounting that papers use.
+
+        Args:
+            dense: Bytes of the dense model (the papers' O_d).
+            sparse: Bytes of the sparse model with a bitmap (O_s).
+            adjusting: Whether `client_extra` asked for something.
+        """
+        return 2 * sparse

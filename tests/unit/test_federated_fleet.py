@@ -8,7 +8,7 @@ from fedtiny.data import Dataset
 from fedtiny.errors import RunnerError
 from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import TrainConfig
-from fedtiny.federated.fleet import Fleet, Lost
+from fedtiny.federated.fleet import Fleet, Lost, question
 from fedtiny.federated.host import Host, client_message, setup_message
 from fedtiny.federated.local import LocalFleet, one_thread
 from fedtiny.federated.message import Message
@@ -54,7 +54,9 @@ class Recording(Fleet):
         for client, data in requests:
             with one_thread():
                 answer = self.spoil.get(client) or self.host.run(client, data)
-            answer = answer.to_bytes() if isinstance(answer, Message) else answer
+            if isinstance(answer, Message):
+                fields = {"to": question(data), **answer.fields}
+                answer = Message(answer.kind, fields, answer.arrays).to_bytes()
             self.requests.append(data)
             result.append(answer)
             if isinstance(answer, bytes):
@@ -229,7 +231,9 @@ def test_processes_answer_as_this_one_does_and_survive_a_death() -> None:
         assert 1 in lost
         assert lost <= {c for c, w in fleet._assignment.items() if w == fleet._assignment[1]}
         server.pooled_statistics(range(3), server.state, server.masks)
-        assert kept[-3:] == recording.answers
+        for again, first in zip(kept[-3:], recording.answers, strict=True):
+            assert isinstance(again, bytes)
+            assert again.partition(b"mean")[2][:-4] == first.partition(b"mean")[2][:-4]
     finally:
         fleet.close()
         fleet.close()

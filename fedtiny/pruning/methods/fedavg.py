@@ -7,10 +7,8 @@ the other methods, so that they differ by pruning only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fedtiny.pruning import method
-from fedtiny.pruning.masks import Masks, State
+from fedtiny.pruning.masks import Masks
 
 
 class Method(method.Method):
@@ -19,8 +17,4 @@ class Method(method.Method):
     def init(self) -> Masks:
         """Pretrain, and keep everything."""
         self.server.pretrain()
-        return {}
-
-    def server_update(self, weights: State, extras: Sequence[method.Extra]) -> Masks:
-        """Keep everything."""
         return {}

@@ -66,14 +66,14 @@ class Method(method.Method):
             found[name] = TopGradients(indices, values)
         return found
 
-    def server_update(self, weights: State, extras: Sequence[method.Extra]) -> Masks:
+    def server_update(self, weights: State, updates: Sequence[method.Update]) -> Masks:
         """Grow where the averaged gradient is largest, prune the smallest weights."""
         masks = dict(self.server.masks)
         for name, count in self._counts.items():
             gradient = torch.zeros(masks[name].numel(), dtype=torch.float64)
-            for extra in extras:
-                top = extra.value[name]
-                gradient[top.indices] += extra.weight * top.values.double()
+            for update in updates:
+                top = update.value[name]
+                gradient[top.indices] += update.weight * top.values.double()
             shaped = gradient.reshape(masks[name].shape)
             masks[name] = grow_and_prune(weights[name], masks[name], shaped, count)
         return masks
@@ -84,3 +84,7 @@ class Method(method.Method):
         """The last iteration of an adjustment round has a dense backward pass."""
         flops = 3 * sparse * samples
         return flops + (2 * dense - 2 * sparse) * last_batch if adjusting else flops
+
+    def communication_bytes(self, dense: float, sparse: float, adjusting: bool) -> float:
+        """The model both ways, and the top gradients with their positions (O_ξ)."""
+        return 2 * sparse + 8 * sum(self._counts.values()) * adjusting

@@ -1,0 +1,108 @@
+"""The server's side of `fedtiny.federated.client.train_task`: ask, check, and read updates."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from fedtiny.federated import robust
+from fedtiny.federated.message import DamagedMessageError, Field, Message
+from fedtiny.federated.server import Server
+from fedtiny.pruning.masks import Masks, State
+from fedtiny.pruning.method import Method, Update
+
+
+def ask_to_train(
+    server: Server,
+    method: Method,
+    clients: Sequence[int],
+    request: Mapping[str, Field],
+    *,
+    round_: int,
+    iterations: int | None = None,
+) -> list[Update]:
+    """Let clients train from the server's state under its masks.
+
+    Args:
+        server: Its state and masks are sent.
+        method: Reads what it requested.
+        clients: Who.
+        request: From `Method.client_extra`.
+        round_: Decides the learning rate and the order of samples.
+        iterations: Updates of each client; None is the configured number of epochs.
+
+    Returns:
+        The sound updates, in the clients' order; their weights sum to 1.
+
+    Raises:
+        RunnerError: No client answered soundly.
+    """
+    config, masks = server.config, server.masks
+    fields: dict[str, Field] = {
+        "round": round_,
+        "seed": config.seed,
+        "method": config.method,
+        "epochs": config.local_epochs,
+        "batch": config.batch,
+        "lr": config.learning_rate(min(round_, config.rounds)),
+        "momentum": config.momentum,
+        "weight_decay": config.weight_decay,
+    }
+    if iterations is not None:
+        fields["iterations"] = iterations
+
+    def read(reply: Message) -> Update:
+        samples = reply.number("samples")
+        own = _own_masks(server, method, reply)
+        values = reply.array("values", "f4", (server.codec.length(own),))
+        state = server.codec.unpack(values, own)
+        _check_variances(server, state)
+        value = method.read_extra(reply) if request else None
+        return Update(-1, int(samples), 0.0, reply.number("loss"), state, own, value)
+
+    message = Message("train", fields | {f"ask.{n}": value for n, value in request.items()})
+    answers = server.ask_with_weights(clients, message, server.state, masks, read)
+    updates = []
+    for answer in answers:
+        expected = server.samples.get(answer.client, answer.value.samples)
+        if answer.value.samples == expected and expected > 0:
+            updates.append(replace(answer.value, client=answer.client))
+        else:
+            why = f"claims {answer.value.samples} samples where it has {expected}"
+            server.drop(answer.client, "train", why)
+    return _without_absurd(server, updates)
+
+
+def _own_masks(server: Server, method: Method, reply: Message) -> Masks:
+    """The masks of a client's update: the server's, or its own where the method allows them."""
+    if "own" not in reply.arrays:
+        return server.masks
+    if not method.own_masks or not server.masks:
+        raise DamagedMessageError("masks of the client's own, which the method does not have")
+    own = server.codec.unpack_masks(reply.array("own", "u1", (None,)), server.masks)
+    for name, mask in own.items():
+        if int(mask.sum()) > int(server.masks[name].sum()):
+            raise DamagedMessageError(f"more weights of {name} than the client was given")
+    return own
+
+
+def _check_variances(server: Server, state: State) -> None:
+    for name in server.codec.shapes:
+        if name.endswith("running_var") and bool((state[name] < 0).any()):
+            raise DamagedMessageError(f"{name} is negative")
+
+
+def _without_absurd(server: Server, updates: Sequence[Update]) -> list[Update]:
+    sent = {name: server.state[name] for name in server.parameters}
+    norms = [robust.norm({n: u.state[n] for n in sent}, sent) for u in updates]
+    kept: list[Update] = []
+    for update, length, absurd in zip(updates, norms, robust.absurd(norms), strict=True):
+        if absurd:
+            why = f"its update is {length:.3g} long, over {robust.ABSURD:g} times the median"
+            server.drop(update.client, "train", why)
+        else:
+            kept.append(update)
+    if not kept:
+        raise server.nobody("train")
+    total = sum(update.samples for update in kept)
+    return [replace(update, weight=update.samples / total) for update in kept]
