@@ -19,7 +19,7 @@
 
 /* src/add_dsp.S knows the order of the fields. factor, divisor and relu are as in pairs.h. */
 typedef struct {
-    int8_t *out; /* may be a or b */
+    int8_t *out;     /* may be a or b */
     const int8_t *a; /* the input that is shifted */
     const int8_t *b; /* the input that is looked up, by its bits as uint8 */
     const int32_t *table;

@@ -1,4 +1,4 @@
-/* Convolutions that compute two output pixels per accumulator (see pairs.h): the rows of one step. */
+/* Convolutions that compute two output pixels per accumulator (see pairs.h): rows of one step. */
 #include "pairs.h"
 
 #include "requantize.h"
@@ -98,8 +98,7 @@ static void pack_joined(const fedtiny_pairs_s8_params *p, const span_t *span,
         const int32_t a = smaller(x, span->width - 1), b = smaller(x + partner, span->width - 1);
         const int32_t row_a = a / out_w, row_b = b / out_w;
         const int32_t column_a = a - row_a * out_w, column_b = b - row_b * out_w;
-        const int32_t run =
-            smaller(columns, out_w - (column_a > column_b ? column_a : column_b));
+        const int32_t run = smaller(columns, out_w - (column_a > column_b ? column_a : column_b));
         const int8_t *from_a = in[row_a * p->stride_h], *from_b = in[row_b * p->stride_h];
         window = pack_run(p, span, pixel_at(p, from_a, column_a * p->stride_w),
                           pixel_at(p, from_b, column_b * p->stride_w), run, window);
@@ -129,8 +128,8 @@ static void fill(const fedtiny_call *call, const fedtiny_pairs_s8_params *p, con
 }
 
 /* The end of the plain form: adds up each channel's records and scales the sums of a tile. */
-static void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream,
-                       const int32_t *sums, int32_t width, int32_t first, int8_t *out) {
+static void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream, const int32_t *sums,
+                       int32_t width, int32_t first, int8_t *out) {
     const int32_t distance = width - pairs_of(width);
     for (int32_t channel = 0; channel < p->out_c; channel++) {
         uint32_t total[2 * FEDTINY_PAIRS_TILE] = {0};
@@ -142,8 +141,8 @@ static void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream,
         do {
             uint16_t list[2]; /* passes, entry */
             memcpy(list, stream + 8, sizeof list);
-            stream += 12 + fedtiny_pairs_entries(list[0], list[1]) *
-                               fedtiny_pairs_entry_bytes(list[1]);
+            stream +=
+                12 + fedtiny_pairs_entries(list[0], list[1]) * fedtiny_pairs_entry_bytes(list[1]);
             memcpy(&end, stream, sizeof end);
             stream += sizeof end;
             for (int32_t i = 0; i < 2 * FEDTINY_PAIRS_TILE; i++) {

@@ -4,15 +4,16 @@
  * the word, added to a 64-bit accumulator, multiplies both at once: the low 24 bits collect
  * sum(w * (a + 128)), the bits above them sum(w * b). No two weights need to be neighbours, so any
  * mask runs at full speed. The pixels of a word are x and x + out_w - pairs of one output row,
- * where pairs = ceil(out_w / 2). A tile is four such words, eight pixels, or three where a row has three.
+ * where pairs = ceil(out_w / 2). A tile is four such words, eight pixels, or three where a row has
+ * three.
  *
  * The packing (runtime/packing/pairs.py) proves for every channel that its low lane ends
  * inside 24 bits, or asks for the plain form, in which channels are split into records that do.
  *
  * The window holds the columns that one run of tiles needs, as words in the order (kernel row,
- * channel, column % stride, column / stride). Where a step makes several rows, the window moves down
- * the image; the rows of a kernel of one tap are joined to one row instead, which fills the tiles of
- * narrow images.
+ * channel, column % stride, column / stride). Where a step makes several rows, the window moves
+ * down the image; the rows of a kernel of one tap are joined to one row instead, which fills the
+ * tiles of narrow images.
  */
 #ifndef FEDTINY_PAIRS_H
 #define FEDTINY_PAIRS_H
@@ -29,10 +30,10 @@
 #define FEDTINY_PAIRS_SIGNED 1 /* any sign; halves are rounded away from zero */
 #define FEDTINY_PAIRS_PLAIN  2 /* sums are stored; C adds up split channels and scales them */
 
-/* How a record lists its weights: several entries a pass, the first pass may start in the middle. The
- * dense kinds have no distances: a group is the taps of one kernel row and channel whose columns have
- * one remainder under the stride, and groups follow each other. They say how many weights there are,
- * not how many passes. */
+/* How a record lists its weights: several entries a pass, the first pass may start in the middle.
+ * The dense kinds have no distances: a group is the taps of one kernel row and channel whose
+ * columns have one remainder under the stride, and groups follow each other. They say how many
+ * weights there are, not how many passes. */
 #define FEDTINY_PAIRS_NARROW 0  /* + entries skipped: uint8 distance in words, int8 weight */
 #define FEDTINY_PAIRS_WIDE   8  /* + entries skipped: uint16 distance in words, int8 weight */
 #define FEDTINY_PAIRS_EMPTY  16 /* no weights */

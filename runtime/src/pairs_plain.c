@@ -65,8 +65,8 @@ static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
         stream += sizeof scaling;
         for (int i = 0; i < words; i++) {
             int8_t *pixel = out + i * call->stride;
-            pixel[0] = fedtiny_scale_s8(low_lane(sum[i]), scaling[0], scaling[1],
-                                        call->zero_point, is_signed);
+            pixel[0] = fedtiny_scale_s8(low_lane(sum[i]), scaling[0], scaling[1], call->zero_point,
+                                        is_signed);
             pixel[call->distance + 1] = fedtiny_scale_s8(high_lane(sum[i]), scaling[0], scaling[1],
                                                          call->zero_point, is_signed);
         }
@@ -96,7 +96,9 @@ void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call) {
 }
 
 void fedtiny_pairs_move(int32_t *to, const int32_t *from, int32_t words) {
-    memmove(to, from, (size_t)words * sizeof *to);
+    for (int32_t i = 0; i < words; i++) {
+        to[i] = from[i];
+    }
 }
 
 #endif
