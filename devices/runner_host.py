@@ -15,6 +15,7 @@ from fedtiny.devices.profiles import Target, target
 from fedtiny.devices.runner import BuildInfo, Evidence, Runner, RunResult, Signature
 from fedtiny.devices.streams import ProcessStream
 from fedtiny.errors import RunnerError
+from fedtiny.runtime.build import host_features
 
 HARNESS = ("firmware.c", "board_host.c")
 
@@ -38,10 +39,15 @@ class HostRunner(Runner):
     def unavailable(self) -> str | None:
         """Why this runner cannot run here, and what would enable it; None when it can."""
         try:
-            toolchains.find(target("c"), self.argument)
+            toolchains.find(self._chip(), self.argument)
         except RunnerError as error:
             return str(error)
-        return None
+        missing = {"avx2"} & set(self._chip().isa) - set(host_features())
+        return f"this machine has no {', '.join(missing)}." if missing else None
+
+    def _chip(self) -> Target:
+        """The program's target where that is a machine like this one."""
+        return self.target if self.target.family == "c" else target("c")
 
     def build(self, source: Path, work: Path) -> BuildInfo:
         """Compile an export's `c/` folder; files go to `work`.
@@ -49,7 +55,7 @@ class HostRunner(Runner):
         Raises:
             RunnerError: No compiler, or the build failed.
         """
-        return build_host(toolchains.find(target("c"), self.argument), source, work, HARNESS)
+        return build_host(toolchains.find(self._chip(), self.argument), source, work, HARNESS)
 
     def load(self, build: BuildInfo, signature: Signature) -> None:
         """Start the program."""

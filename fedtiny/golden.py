@@ -19,6 +19,7 @@ from fedtiny.compiler.quantization import (
 )
 from fedtiny.compiler.reference import execute
 from fedtiny.errors import UsageError
+from fedtiny.runtime.packing.layouts import encode
 
 REFERENCE = "fedtiny reference executor (TensorFlow Lite int8 specification)"
 
@@ -33,7 +34,7 @@ class Golden:
         layers: Names of the layers, in order of execution.
         lsb: What the outputs' last place is worth: 1 for int8 outputs, their scale where an int8
             program gives real numbers. 0 for a float program, whose outputs have no such grid.
-        digests: uint32 `(N, layers)`: CRC-32 of each layer's output, row-major NHWC bytes.
+        digests: uint32 `(N, layers)`: CRC-32 of each layer's output, bytes in its layout.
     """
 
     inputs: NDArray[np.generic]
@@ -98,7 +99,7 @@ def make_golden(
     for x in computed:
         values = execute(graph, {graph.inputs[0]: x[None]}, keep_all=True)
         outputs.append(values[graph.outputs[0]][0])
-        digests.append([crc(values[tensor]) for _, tensor in layers])
+        digests.append([crc(encode(graph[name], values[name])) for _, name in layers])
     names = tuple(name for name, _ in layers)
     table = np.array(digests, np.uint32).reshape(len(real), len(layers))
     made: NDArray[np.generic] = np.stack(outputs)

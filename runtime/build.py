@@ -48,6 +48,24 @@ def host_compiler() -> tuple[str, ...]:
 
 
 @cache
+def host_features() -> tuple[str, ...]:
+    """What this machine offers beyond its baseline: ``("avx2",)`` with FMA, or nothing.
+
+    It is read from the Linux kernel; elsewhere the baseline is used.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text("utf-8")
+    except OSError:
+        return ()
+    flags = next((line.split() for line in text.splitlines() if line.startswith("flags")), [])
+    return ("avx2",) if {"avx2", "fma"} <= set(flags) else ()
+
+
+def _vectors() -> tuple[str, ...]:
+    return ("-mavx2", "-mfma") if "avx2" in host_features() else ()
+
+
+@cache
 def shared_library(sanitize: bool = False) -> Path:
     """Build the whole runtime, or find it built.
 
@@ -59,7 +77,7 @@ def shared_library(sanitize: bool = False) -> Path:
         RunnerError: There is no compiler, or it failed.
     """
     compiler = host_compiler()
-    command = [*compiler, *FLAGS, *(SANITIZE if sanitize else ()), f"-I{ROOT}"]
+    command = [*compiler, *FLAGS, *_vectors(), *(SANITIZE if sanitize else ()), f"-I{ROOT}"]
     command += [f"-I{ROOT / 'include'}"]
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
     digest = hashlib.sha256(version + "\0".join(command).encode())
@@ -71,7 +89,7 @@ def shared_library(sanitize: bool = False) -> Path:
     try:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             built = Path(folder) / target.name
-            command += [*map(str, sources()), "-o", str(built)]
+            command += [*map(str, sources()), "-lm", "-o", str(built)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 reason = done.stderr.strip() or done.stdout.strip()

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fedtiny.compiler.ir import Graph, Node
+from fedtiny.compiler.ir import Graph, Layout, Node
 
 Overlap = Literal["none", "same_address", "any"]
 """How a step's output rows may share memory with input rows that die in that step.
@@ -141,8 +141,8 @@ class Kernel:
     dtype: str
     isa: tuple[str, ...]
     patterns: tuple[str, ...]
-    layout_in: str
-    layout_out: str
+    layout_in: Layout
+    layout_out: Layout
     source: str
     params: str
     packing: str

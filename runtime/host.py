@@ -15,7 +15,7 @@ from fedtiny.compiler.ir import Graph, Node
 from fedtiny.errors import RunnerError
 from fedtiny.runtime import build, table
 from fedtiny.runtime.contract import Access, Kernel, Packed
-from fedtiny.runtime.packing.geometry import row_count
+from fedtiny.runtime.packing import layouts
 
 Array = NDArray[np.generic]
 
@@ -103,10 +103,12 @@ def run_kernel(
     contract = packing.contract(node, graph)
     constants, where = lay_out(kernel, packing.pack(node, graph))
     sources = [
-        _rows(array, access.flat) for array, access in zip(inputs, contract.inputs, strict=True)
+        _rows(layouts.encode(graph[access.tensor], array), _count(graph, access))
+        for array, access in zip(inputs, contract.inputs, strict=True)
     ]
-    output: Array = np.zeros(graph[node.output].shape, graph[node.output].dtype)
-    target = output.reshape(_count(output, contract.output.flat), -1).view(np.uint8)
+    made = graph[node.output]
+    size = layouts.row_bytes(made) * layouts.row_count(made)
+    target = np.zeros(size, np.uint8).reshape(_count(graph, contract.output), -1)
     scratch, state = _guarded(contract.scratch_bytes), _guarded(contract.state_bytes)
     function = _kernel_function(kernel)
     for step in range(contract.steps):
@@ -140,16 +142,16 @@ def run_kernel(
         for r, block in blocks.items():
             if r < len(target):
                 target[r] = block[GUARD_BYTES : GUARD_BYTES + target.shape[1]]
-    return output
+    return layouts.decode(made, target.reshape(-1).view(made.dtype))
 
 
-def _count(array: Array, flat: bool) -> int:
-    return 1 if flat else row_count(array.shape)
+def _count(graph: Graph, access: Access) -> int:
+    return 1 if access.flat else layouts.row_count(graph[access.tensor])
 
 
-def _rows(array: Array, flat: bool) -> list[NDArray[np.uint8]]:
+def _rows(stored: Array, count: int) -> list[NDArray[np.uint8]]:
     """Every row's bytes, each in memory of its own, so that a sanitizer sees its end."""
-    rows = np.ascontiguousarray(array).reshape(_count(array, flat), -1).view(np.uint8)
+    rows = stored.reshape(count, -1).view(np.uint8)
     return [_aligned(row) for row in rows]
 
 

@@ -14,6 +14,7 @@ from fedtiny.compiler.serialize import AccessRow, ModelTables, tables
 from fedtiny.errors import RunnerError, UsageError
 from fedtiny.runtime import host
 from fedtiny.runtime.host import Array, Call
+from fedtiny.runtime.packing import layouts
 
 Tap = Callable[[str, int, NDArray[np.uint8]], None]
 """Given a tensor's name, a row's number and a copy of its bytes, whenever a step wrote the row."""
@@ -248,7 +249,7 @@ def run_plan_tensors(plan: ExecutionPlan, inputs: Sequence[Array]) -> dict[str, 
     for name, parts in rows.items():
         tensor = plan.graph[name]
         joined = np.concatenate([parts[number] for number in sorted(parts)])
-        found[name] = joined.view(tensor.dtype).reshape(tensor.shape)
+        found[name] = layouts.decode(tensor, joined.view(tensor.dtype))
     return found
 
 

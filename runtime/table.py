@@ -82,9 +82,15 @@ def candidates(node: Node, graph: Graph, target_isa: Iterable[str]) -> tuple[Ker
         if k.op == node.op
         and k.dtype == dtype
         and isa.issuperset(k.isa)
+        and _has_layouts(k, node, graph)
         and patterns <= set(k.patterns)
         and packing(k).supports(node, graph)
     )
+
+
+def _has_layouts(kernel: Kernel, node: Node, graph: Graph) -> bool:
+    inputs = {graph[name].layout for name in node.inputs if graph[name].data is None}
+    return inputs == {kernel.layout_in} and graph[node.output].layout == kernel.layout_out
 
 
 def instructions(kernel: Kernel, node: Node, graph: Graph, cost_set: str) -> float | None:
@@ -101,6 +107,11 @@ def instructions(kernel: Kernel, node: Node, graph: Graph, cost_set: str) -> flo
         return None
     features = packing(kernel).features(node, graph)
     return float(sum(factor * features[name] for name, factor in coefficients.items()))
+
+
+def executor_cost(cost_set: str) -> Mapping[str, float]:
+    """Instructions of the executor by what they are spent on; empty without coefficients."""
+    return cast(Mapping[str, float], _table().get("executor", {}).get("cost", {}).get(cost_set, {}))
 
 
 @cache

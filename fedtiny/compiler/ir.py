@@ -18,6 +18,7 @@ from fedtiny.errors import FedTinyError
 
 DType = Literal["float32", "int8", "int32"]
 Activation = Literal["none", "relu", "relu6"]
+Layout = Literal["hwc", "chw"]
 PatternKind = Literal["dense", "unstructured", "block1x4", "block4x1", "n:m", "channel"]
 
 
@@ -81,6 +82,7 @@ class Tensor:
         quantization: Present exactly when an int8 tensor, or an int32 bias, has a real meaning.
         data: The constant's value.
         pattern: For weights, the logical mask's kind.
+        layout: How an activation lies in memory; its shape stays `(1, H, W, C)`.
     """
 
     name: str
@@ -89,6 +91,7 @@ class Tensor:
     quantization: Quantization | None = None
     data: NDArray[np.generic] | None = None
     pattern: Pattern | None = None
+    layout: Layout = "hwc"
 
     @property
     def size(self) -> int:
@@ -147,7 +150,10 @@ class FullyConnected(Attributes):
 
 @dataclass(frozen=True)
 class Add(Attributes):
-    """Elementwise sum of two activations of equal shape."""
+    """Elementwise sum. The first input is an activation, the second one or a constant.
+
+    Shapes are equal, or one input has size 1 in some dimensions where the other has not.
+    """
 
     op: ClassVar[str] = "add"
     activation: Activation = "none"
@@ -185,6 +191,13 @@ class Reshape(Attributes):
     """The same elements in the same order under another shape; costs nothing at run time."""
 
     op: ClassVar[str] = "reshape"
+
+
+@dataclass(frozen=True)
+class ConvertLayout(Attributes):
+    """The same values in the memory layout of the output; placed by the planner."""
+
+    op: ClassVar[str] = "convert_layout"
 
 
 @dataclass(frozen=True)

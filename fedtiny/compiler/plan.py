@@ -10,12 +10,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import numpy as np
-
 from fedtiny.compiler.ir import Graph, Node, Tensor
 from fedtiny.devices.profiles import Target
 from fedtiny.runtime.contract import Kernel, Packed, RowContract
-from fedtiny.runtime.packing import geometry
+from fedtiny.runtime.packing import layouts
 
 Schedule = Literal["layers", "rows"]
 """Order of a program: each layer all its steps, or rows as soon as they can be computed."""
@@ -25,13 +23,13 @@ FEED = -1
 
 
 def row_count(tensor: Tensor) -> int:
-    """Rows of an activation: H of `(1, H, W, C)`; any other shape is one row."""
-    return geometry.row_count(tensor.shape)
+    """Rows of an activation in its layout."""
+    return layouts.row_count(tensor)
 
 
 def row_bytes(tensor: Tensor) -> int:
-    """Bytes of one row of an activation: W * C elements of `(1, H, W, C)`."""
-    return tensor.size // row_count(tensor) * np.dtype(tensor.dtype).itemsize
+    """Bytes of one row of an activation in its layout."""
+    return layouts.row_bytes(tensor)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from fedtiny.compiler.check_plan import check_plan
 from fedtiny.compiler.dataflow import dataflow, layer_nodes
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.compiler.lifetimes import items, peak_time
+from fedtiny.compiler.place_layouts import place_layouts
 from fedtiny.compiler.plan import FEED, ExecutionPlan, Layer, Schedule, row_bytes, row_count
 from fedtiny.compiler.schedule import rows_order, unroll
 from fedtiny.devices.profiles import Target
@@ -59,6 +60,8 @@ def plan(
     if ram not in RAM_MODES:
         raise unknown_name("RAM mode", ram, RAM_MODES)
     _check_graph(graph, fed)
+    if ram != "min" and not fed:  # planes are whole tensors: they do not stream
+        graph = place_layouts(graph, target)
     nodes = layer_nodes(graph)
     options = [_options(node, graph, target) for node in nodes]
     schedules: tuple[Schedule, ...] = ("layers",) if ram == "speed" else ("layers", "rows")

@@ -22,6 +22,7 @@ from fedtiny.compiler.ir import (
     AveragePool2d,
     BatchNorm,
     Conv2d,
+    ConvertLayout,
     DepthwiseConv2d,
     FullyConnected,
     Graph,
@@ -204,6 +205,10 @@ def _batch_norm_float(graph: Graph, node: Node, x: Array, values: Mapping[str, A
     return (x - mean) * factor + offset
 
 
+def _same_values(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
+    return x
+
+
 def _reshape(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     return x.reshape(len(x), *graph[node.output].shape[1:])
 
@@ -315,6 +320,7 @@ _FLOAT: Mapping[type[Attributes], Run] = {
     Relu: _relu_float,
     BatchNorm: _batch_norm_float,
     Reshape: _reshape,
+    ConvertLayout: _same_values,
     Softmax: _softmax_float,
 }
 _INT8: Mapping[type[Attributes], Run] = {
@@ -324,5 +330,6 @@ _INT8: Mapping[type[Attributes], Run] = {
     Add: _add_int8,
     AveragePool2d: _average_pool_int8,
     Reshape: _reshape,
+    ConvertLayout: _same_values,
     Softmax: _softmax_int8,
 }

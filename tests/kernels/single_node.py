@@ -16,10 +16,12 @@ from fedtiny.compiler.ir import (
     Attributes,
     AveragePool2d,
     Conv2d,
+    ConvertLayout,
     DepthwiseConv2d,
     DType,
     FullyConnected,
     Graph,
+    Layout,
     Node,
     Padding,
     Pattern,
@@ -28,6 +30,8 @@ from fedtiny.compiler.ir import (
     Tensor,
 )
 from fedtiny.compiler.reference import output_size
+from fedtiny.runtime.contract import Kernel
+from fedtiny.runtime.packing import layouts
 
 Array = NDArray[Any]
 
@@ -200,6 +204,19 @@ def softmax(case: Case, dtype: DType) -> Graph:
     return _graph(Softmax(1.0 if case.powers else 0.7), tensors, 1)
 
 
+def convert_layout(case: Case, dtype: DType) -> Graph:
+    """The same values; the layouts are those of a kernel (see `in_layouts`)."""
+    shape = (1, *case.size)
+    tensors = [_activation(name, shape, dtype, 0.05, case.zero_points[0]) for name in "xy"]
+    return _graph(ConvertLayout(), tensors, 1)
+
+
+def in_layouts(graph: Graph, kernel: Kernel) -> Graph:
+    """The graph with its activations in the layouts of a kernel."""
+    made: dict[str, Layout] = {graph.outputs[0]: kernel.layout_out}
+    return layouts.relabel(graph, {**dict.fromkeys(graph.inputs, kernel.layout_in), **made})
+
+
 BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "conv2d": conv2d,
     "depthwise_conv2d": conv2d,
@@ -207,6 +224,7 @@ BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "add": add,
     "average_pool2d": average_pool2d,
     "softmax": softmax,
+    "convert_layout": convert_layout,
 }
 """By op, what makes a graph of a case."""
 

@@ -24,6 +24,7 @@ def test_coefficients_are_of_known_features(kernel: Kernel) -> None:
     if kernel.op == "depthwise_conv2d":
         case = Case((4, 4, 8), groups=0)
     graph = single_node.BUILDERS[kernel.op](case, kernel.dtype)  # type: ignore[arg-type]
+    graph = single_node.in_layouts(graph, kernel)
     features = table.packing(kernel).features(graph.nodes[0], graph)
     for coefficients in kernel.cost.values():
         assert coefficients.keys() <= features.keys()

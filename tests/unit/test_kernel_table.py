@@ -34,7 +34,8 @@ def test_every_kernel_source_is_in_the_table() -> None:
 def test_names_are_unique_and_every_op_has_one_reference_a_dtype() -> None:
     kernels = table.kernels()
     assert len({k.name for k in kernels}) == len(kernels)
-    for op, dtype in {(k.op, k.dtype) for k in kernels}:
+    # Conversions of layouts are compared with the packing's own numpy code.
+    for op, dtype in {(k.op, k.dtype) for k in kernels if k.op != "convert_layout"}:
         references = [k for k in kernels if (k.op, k.dtype) == (op, dtype) and k.reference]
         assert len(references) == 1, (op, dtype)
         assert not references[0].isa

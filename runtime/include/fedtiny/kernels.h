@@ -392,6 +392,56 @@ typedef struct {
 FEDTINY_ASSERT(sizeof(fedtiny_softmax_f32_params) == 12, fedtiny_softmax_f32_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_softmax_f32_params, channels) == 8, fedtiny_softmax_f32_params_last);
 
+typedef struct {
+    uint32_t size;     /* elements of all planes, with padding */
+    uint32_t lead;     /* elements before plane 0 */
+    uint32_t plane;    /* elements from plane to plane */
+    uint16_t height;
+    uint16_t width;
+    uint16_t channels;
+    int8_t zero_point; /* what padding holds */
+} fedtiny_convert_layout_params;
+FEDTINY_ASSERT(sizeof(fedtiny_convert_layout_params) == 20, fedtiny_convert_layout_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_convert_layout_params, zero_point) == 18, fedtiny_convert_layout_params_last);
+
+typedef struct {
+    uint32_t counts;    /* offset of uint16 (out_c): nonzeros of each output channel */
+    uint32_t offsets;   /* offset of uint32 (nonzeros): bytes from what tap 0 of pixel 0 reads */
+    uint32_t values;    /* offset of float (nonzeros) */
+    uint32_t bias;      /* offset of float (out_c) */
+    float output_min;   /* clamp, inclusive */
+    float output_max;   /* clamp, inclusive */
+    uint32_t in_start;  /* element that tap 0 of pixel 0 reads */
+    uint32_t in_plane;  /* elements from input plane to input plane */
+    uint32_t out_lead;  /* elements before output plane 0 */
+    uint32_t out_plane; /* elements from output plane to output plane */
+    uint32_t out_tail;  /* elements after the last output plane */
+    uint16_t in_c;
+    uint16_t in_pitch;  /* elements of an input row */
+    uint16_t in_rows;   /* that can be read from in_start on */
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t phases_h;  /* of the stride; 0 where taps point into the input itself */
+    uint16_t phases_w;
+    uint16_t rows;      /* of one phase of an input plane in scratch */
+    uint16_t out_c;
+    uint16_t out_h;
+    uint16_t out_w;
+} fedtiny_planes_conv_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_f32_params) == 68, fedtiny_planes_conv_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_f32_params, out_w) == 64, fedtiny_planes_conv_f32_params_last);
+
+typedef struct {
+    uint32_t lead;    /* elements before plane 0 */
+    uint32_t plane;   /* elements from plane to plane */
+    uint32_t pixels;  /* of a plane */
+    uint32_t channels;
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+} fedtiny_global_average_pool2d_planes_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_global_average_pool2d_planes_f32_params) == 24, fedtiny_global_average_pool2d_planes_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_planes_f32_params, output_max) == 20, fedtiny_global_average_pool2d_planes_f32_params_last);
+
 
 fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
@@ -419,6 +469,12 @@ fedtiny_status fedtiny_global_average_pool2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_softmax_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_softmax_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_hwc_to_chw_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_chw_to_hwc_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_planes_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_planes_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_add_planes_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_global_average_pool2d_planes_f32(const fedtiny_call *call);
 
 #ifdef __cplusplus
 }

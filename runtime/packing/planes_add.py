@@ -1,0 +1,38 @@
+"""Elementwise sums on padded channel planes: the whole tensor, padding included, is one row."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import Graph, Node
+from fedtiny.runtime.contract import Access, Packed, RowContract
+from fedtiny.runtime.packing import add
+from fedtiny.runtime.packing.layouts import planes
+
+
+def supports(node: Node, graph: Graph) -> bool:
+    """Images of equal shape."""
+    return add.supports(node, graph) and len(graph[node.output].shape) == 4
+
+
+def contract(node: Node, graph: Graph) -> RowContract:
+    """One step over everything; the output may replace an input."""
+    reads = tuple(Access(name, 1, 1) for name in node.inputs)
+    return RowContract(reads, Access(node.output, 1, 1), 1, overlap="same_address")
+
+
+def pack(node: Node, graph: Graph) -> Packed:
+    """Parameters of the plain kernel, over all elements."""
+    packed = add.pack(node, graph)
+    return Packed({**packed.params, "elements": planes(graph[node.output]).size})
+
+
+def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
+    """No weights: an empty array."""
+    return np.zeros(0, graph[node.output].dtype)
+
+
+def features(node: Node, graph: Graph) -> dict[str, float]:
+    """Elements, padding included; calls."""
+    return {"outputs": planes(graph[node.output]).size, "rows": 1}

@@ -1,0 +1,210 @@
+"""Kernels on padded channel planes against the numpy reference, on this machine and on NEON."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedtiny.compiler import planner, reference
+from fedtiny.compiler.ir import ConvertLayout, DType, Graph, Node, Tensor
+from fedtiny.compiler.quantization import per_tensor
+from fedtiny.devices import profiles, toolchains
+from fedtiny.devices.runner import Signature, TensorType
+from fedtiny.devices.runner_unicorn import UnicornRunner
+from fedtiny.exporters import c
+from fedtiny.runtime import host, table
+from fedtiny.runtime.contract import Kernel
+from fedtiny.runtime.host_plan import run_plan
+from fedtiny.runtime.packing import layouts
+from tests import networks
+from tests.kernels import single_node
+from tests.kernels.single_node import Case
+
+KERNELS = [k for k in table.kernels() if "chw" in (k.layout_in, k.layout_out)]
+FLOAT_ERROR = 2.0**-23
+"""Of one fused multiply-add, relative to the sum of magnitudes."""
+
+sizes = st.tuples(st.integers(1, 12), st.integers(1, 70), st.integers(1, 9))
+pads = st.tuples(st.integers(0, 1), st.integers(0, 1))
+
+
+@st.composite
+def cases(draw: st.DrawFn, op: str) -> Case:
+    case = Case(
+        size=draw(sizes),
+        outputs=draw(st.integers(1, 9)),
+        kernel=draw(st.tuples(st.integers(1, 3), st.integers(1, 3))),
+        stride=draw(st.sampled_from([(1, 1), (1, 1), (2, 2), (2, 1), (3, 3)])),
+        padding=draw(st.tuples(pads, pads)),
+        groups=0 if op == "depthwise_conv2d" else 1,
+        density=draw(st.sampled_from([0.0, 0.05, 0.2, 0.6, 1.0])),
+        activation=draw(st.sampled_from(["none", "relu", "relu6"])),
+        zero_points=draw(st.tuples(st.integers(-128, 127), st.integers(-128, 127))),
+        gain=draw(st.sampled_from([0.5, 1.0, 4.0, 300.0])),
+        powers=draw(st.booleans()),
+        seed=draw(st.integers(0, 1 << 20)),
+    )
+    if op == "average_pool2d":
+        return replace(case, kernel=case.size[:2], stride=(1, 1), padding=((0, 0), (0, 0)))
+    return case
+
+
+def single(kernel: Kernel, case: Case) -> Graph | None:
+    """The graph of a case in the kernel's layouts; None where it has no output or no support."""
+    window = kernel.op in ("conv2d", "depthwise_conv2d")
+    if window and min(case.output()) < 1:
+        return None
+    graph = single_node.BUILDERS[kernel.op](case, kernel.dtype)  # type: ignore[arg-type]
+    graph = single_node.in_layouts(graph, kernel)
+    return graph if table.packing(kernel).supports(graph.nodes[0], graph) else None
+
+
+def tolerance(graph: Graph, inputs: dict[str, single_node.Array]) -> single_node.Array | float:
+    """What fused sums in any order may differ by: (terms + 1) roundings of sum |w| |x|."""
+    node = graph.nodes[0]
+    if graph[node.output].dtype == "int8":
+        return 0.0
+    if node.op == "convert_layout":
+        return 0.0
+    changed = []
+    for name in node.inputs[1:]:
+        if graph[name].data is not None:
+            changed.append(replace(graph[name], data=np.abs(graph[name].value)))
+    plain = replace(node, attributes=replace(node.attributes, activation="none"))  # type: ignore[call-arg]
+    magnitudes = graph.rewrite((plain,), changed)
+    terms = max(graph[name].size for name in node.inputs)
+    sums = reference.execute(magnitudes, {name: np.abs(x) for name, x in inputs.items()})
+    return (terms + 2) * FLOAT_ERROR * sums[node.output]
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(draw=st.data())
+def test_kernel_equals_the_reference(kernel: Kernel, draw: st.DataObject) -> None:
+    graph = single(kernel, draw.draw(cases(kernel.op)))
+    if graph is None:
+        return
+    node = graph.nodes[0]
+    inputs = single_node.data(graph, 1)
+    found = host.run_kernel(kernel, node, graph, [inputs[name] for name in graph.inputs])
+    expected = reference.execute(graph, inputs)[node.output]
+    error = np.abs(found.astype(np.float64) - expected)
+    assert np.all(error <= tolerance(graph, inputs))
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
+def test_kernel_writes_its_padding(kernel: Kernel) -> None:
+    """The next kernel reads padding as zero, whatever the arena held before."""
+    if kernel.layout_out != "chw":
+        return
+    graph = single(kernel, Case((5, 6, 3), 4, seed=3))
+    assert graph is not None
+    node, tensor = graph.nodes[0], graph["y"]
+    stored = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layouts, "decode", lambda _, data: stored.append(data) or data)
+        inputs = single_node.data(graph, 3)
+        values = host.run_kernel(kernel, node, graph, [inputs[n] for n in graph.inputs])
+    assert stored[0] is values
+    again = layouts.encode(tensor, layouts.decode(tensor, values))
+    np.testing.assert_array_equal(values, again)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
+@settings(max_examples=25, deadline=None, derandomize=True)
+@given(draw=st.data())
+def test_packing_is_exactly_undone(kernel: Kernel, draw: st.DataObject) -> None:
+    graph = single(kernel, draw.draw(cases(kernel.op)))
+    if graph is None or len(graph.nodes[0].inputs) < 3:
+        return
+    node, module = graph.nodes[0], table.packing(kernel)
+    unpacked = module.unpack(module.pack(node, graph), node, graph)
+    np.testing.assert_array_equal(unpacked, graph[node.inputs[1]].value)
+    assert unpacked.dtype == graph[node.inputs[1]].value.dtype
+
+
+@pytest.mark.quick
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(size=sizes, int8=st.booleans())
+def test_layouts_keep_values(size: tuple[int, int, int], int8: bool) -> None:
+    shape = (1, *size)
+    quantization = per_tensor(0.5, -7) if int8 else None
+    tensor = Tensor("x", shape, "int8" if int8 else "float32", quantization, layout="chw")
+    values = np.arange(np.prod(shape)).reshape(shape).astype(tensor.dtype)
+    stored = layouts.encode(tensor, values)
+    assert stored.nbytes == layouts.row_bytes(tensor)
+    assert layouts.row_count(tensor) == 1
+    np.testing.assert_array_equal(layouts.decode(tensor, stored), values)
+    p = layouts.planes(tensor)
+    assert (stored[: p.lead] == (-7 if int8 else 0)).all()
+    assert stored[p.lead] == values[0, 0, 0, 0]
+
+
+def between_conversions(graph: Graph) -> Graph:
+    """The graph of one node with inputs and outputs of rows of pixels."""
+    nodes, tensors, inputs = list(graph.nodes), list(graph.tensors.values()), []
+    for name in graph.inputs:
+        outer = replace(graph[name], name=f"{name}.hwc", layout="hwc")
+        inputs.append(outer.name if graph[name].layout == "chw" else name)
+        if graph[name].layout == "chw":
+            nodes.insert(0, Node(name, ConvertLayout(), (outer.name,), (name,)))
+            tensors.append(outer)
+    output = graph[graph.outputs[0]]
+    if output.layout == "chw":
+        outer = replace(output, name="result", layout="hwc")
+        nodes.append(Node("result", ConvertLayout(), (output.name,), ("result",)))
+        tensors.append(outer)
+        output = outer
+    by_name = {t.name: t for t in tensors}
+    return Graph("between", by_name, tuple(nodes), tuple(inputs), (output.name,)).verify()
+
+
+def same_on_neon(graph: Graph, kind: str, folder: Path) -> None:
+    """Plan for AArch64, run emulated and in this process: fused sums of one order, equal bits."""
+    target = profiles.target("cortex-a")
+    plan = planner.plan(graph, target, "speed")
+    assert any("chw" in (x.kernel.layout_in, x.kernel.layout_out) for x in plan.layers)
+    inputs = single_node.data(plan.graph, 7)
+    ends = [
+        tuple(TensorType(plan.graph[n].shape, plan.graph[n].dtype) for n in names)
+        for names in (plan.graph.inputs, plan.graph.outputs)
+    ]
+    with UnicornRunner(target, kind) as runner:
+        source = c.write(plan, folder)
+        runner.load(runner.build(source, folder / "build"), Signature(ends[0], ends[1]))
+        result = runner.run(tuple(inputs.values()))
+    expected = run_plan(plan, list(inputs.values()))
+    np.testing.assert_array_equal(result.outputs[0], expected[0])
+
+
+SHAPES = (
+    Case((7, 33, 3), 5, density=0.5, activation="relu", seed=1),
+    Case((9, 12, 4), 3, stride=(2, 2), seed=2),
+    Case((4, 4, 6), 7, (1, 1), (2, 2), ((0, 0), (0, 0)), density=0.3, seed=3),
+)
+"""Between them they take every path: several tiles, phases of a stride, parts of a vector."""
+
+
+@pytest.mark.parametrize("kind", toolchains.available(profiles.target("cortex-a")))
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
+@pytest.mark.parametrize("case", SHAPES, ids=["tiles", "stride", "pixels"])
+def test_kernel_on_neon_equals_this_machine(
+    kernel: Kernel, case: Case, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if kernel.op == "depthwise_conv2d":
+        case = replace(case, groups=0)
+    elif kernel.op == "average_pool2d":
+        case = replace(case, kernel=case.size[:2], stride=(1, 1), padding=((0, 0), (0, 0)))
+    graph = single(kernel, case)
+    assert graph is not None
+    monkeypatch.setattr(planner, "place_layouts", lambda graph, target: graph)
+    same_on_neon(between_conversions(graph), kind, tmp_path)
+
+
+@pytest.mark.parametrize("dtype", sorted({k.dtype for k in KERNELS}))
+def test_a_network_on_neon_equals_this_machine(dtype: DType, tmp_path: Path) -> None:
+    kind = toolchains.available(profiles.target("cortex-a"))[0]
+    same_on_neon(networks.resnet8(dtype, 0.3, size=16, width=8), kind, tmp_path)
