@@ -3,7 +3,7 @@
 #include "src/simd.h"
 
 fedtiny_status fedtiny_add_planes_f32(const fedtiny_call *call) {
-    const fedtiny_add_f32_params *p = call->params;
+    const fedtiny_planes_add_f32_params *p = call->params;
     const float *a = call->in[0], *b = call->in[1];
     const fedtiny_v low = fedtiny_v_all(&p->output_min), high = fedtiny_v_all(&p->output_max);
     float *out = call->out[0];

@@ -7,13 +7,15 @@ from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.runtime.contract import Access, Packed, RowContract
-from fedtiny.runtime.packing import add
+from fedtiny.runtime.packing import geometry
 from fedtiny.runtime.packing.layouts import planes
 
 
 def supports(node: Node, graph: Graph) -> bool:
-    """Images of equal shape."""
-    return add.supports(node, graph) and len(graph[node.output].shape) == 4
+    """Two activations, images of one shape and type."""
+    tensors = [graph[name] for name in (*node.inputs, node.output)]
+    same = len({(t.shape, t.dtype) for t in tensors}) == 1 and len(tensors[0].shape) == 4
+    return same and all(t.data is None for t in tensors)
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
@@ -23,9 +25,9 @@ def contract(node: Node, graph: Graph) -> RowContract:
 
 
 def pack(node: Node, graph: Graph) -> Packed:
-    """Parameters of the plain kernel, over all elements."""
-    packed = add.pack(node, graph)
-    return Packed({**packed.params, "elements": planes(graph[node.output]).size})
+    """Parameters only."""
+    elements = planes(graph[node.output]).size
+    return Packed({"elements": elements, **geometry.clamp(node, graph)})
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:

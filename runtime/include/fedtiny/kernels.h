@@ -432,6 +432,14 @@ FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_f32_params) == 68, fedtiny_planes_conv
 FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_f32_params, out_w) == 64, fedtiny_planes_conv_f32_params_last);
 
 typedef struct {
+    uint32_t elements; /* of a tensor, padding included */
+    float output_min;  /* clamp, inclusive */
+    float output_max;  /* clamp, inclusive */
+} fedtiny_planes_add_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_add_f32_params) == 12, fedtiny_planes_add_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_add_f32_params, output_max) == 8, fedtiny_planes_add_f32_params_last);
+
+typedef struct {
     uint32_t lead;    /* elements before plane 0 */
     uint32_t plane;   /* elements from plane to plane */
     uint32_t pixels;  /* of a plane */
