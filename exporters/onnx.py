@@ -2,7 +2,9 @@
 
 As is usual in ONNX, maps are `(N, C, H, W)` with any batch size N, and the inputs and outputs of an
 int8 model are float32: the model quantizes and dequantizes them itself. Every activation keeps its
-name; in a QDQ file that name is the dequantized value, and `NAME/quantized` holds the integers.
+name; in a QDQ file `NAME/quantized` holds the integers that it is rounded to and `NAME/dequantized`
+what they stand for, which at an output of the model bears the name itself. Every node of the graph
+keeps its name too, at the operator that does its work.
 
 QDQ files do not give the reference's integers exactly: a runtime either computes the layer in
 floating point, or fuses it into an integer kernel that rescales its accumulator by a float32 factor
@@ -56,6 +58,9 @@ SPARSE_OVERHEAD_BYTES = 128
 
 BATCH = "N"
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+_HELPERS = ("Mul", "Transpose")
+"""Operators that only prepare what a node works on; the node's name goes to the first other one."""
+
 _TYPES = {
     "float32": TensorProto.FLOAT,
     "int8": TensorProto.INT8,
@@ -214,14 +219,21 @@ class _Writer:
         if activation != "none":
             steps.append(self.activation(activation))
         x = self.values[node.inputs[0]]
-        final = node.output if tensor.quantization is None else f"{node.output}/float"
+        value = final = node.output
+        if tensor.quantization is not None:
+            is_end = node.output in self.graph.outputs
+            final = f"{node.output}/float" if is_end else node.output
+            value = node.output if is_end else f"{node.output}/dequantized"
+        working = next((i for i, step in enumerate(steps) if step[0] not in _HELPERS), 0)
         for i, (op, others, attributes) in enumerate(steps):
             last = i == len(steps) - 1
             output = final if last else f"{node.output}/{op.lower()}"
             x = self.emit(op, [x, *others], output, **attributes)
+            if i == working:
+                self.nodes[-1].name = node.name
         if tensor.quantization is not None:
-            self.quantize_dequantize(tensor, final, node.output)
-        self.values[node.output] = node.output
+            self.quantize_dequantize(tensor, final, value)
+        self.values[node.output] = value
 
     def activation(self, activation: Activation) -> tuple[str, list[str], dict[str, Any]]:
         if activation == "relu":

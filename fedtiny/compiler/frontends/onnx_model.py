@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
+from fedtiny.compiler.frontends.onnx_sparse import read_sparse
 from fedtiny.errors import UnsupportedError, UsageError
 
 MIN_OPSET, MAX_OPSET = 11, 23
@@ -22,6 +23,7 @@ MAX_ENDS = 64
 _T = onnx.TensorProto
 _DTYPES: Mapping[int, tuple[Any, str]] = {
     _T.FLOAT: (np.float32, "float_data"),
+    _T.FLOAT16: (np.float16, "int32_data"),
     _T.DOUBLE: (np.float64, "double_data"),
     _T.INT8: (np.int8, "int32_data"),
     _T.UINT8: (np.uint8, "int32_data"),
@@ -150,9 +152,11 @@ def read_model(data: bytes, name: str) -> ModelRecord:
             f"{name}: ONNX operator set {opset}; {MIN_OPSET} to {MAX_OPSET} are supported."
         )
     graph = model.graph
-    if graph.sparse_initializer:
-        raise UnsupportedError(f"{name}: sparse initializers are not supported, dense ones are.")
     constants = {_text(t.name, name): read_tensor(t, name) for t in graph.initializer}
+    for key, value in read_sparse(graph.sparse_initializer, name, read_tensor).items():
+        if _text(key, name) in constants:
+            raise UsageError(f"{name}: constant {key!r} is there twice.")
+        constants[key] = value
     inputs = tuple(_input(v, name) for v in graph.input if _text(v.name, name) not in constants)
     outputs = tuple(_text(v.name, name) for v in graph.output)
     if not (inputs and outputs and len(inputs) + len(outputs) <= MAX_ENDS):
@@ -206,7 +210,7 @@ def _printable(text: str) -> str:
 
 
 def read_tensor(tensor: onnx.TensorProto, file: str) -> NDArray[Any]:
-    """Read a constant.
+    """Read a constant; float16 ones become float32, which holds them exactly.
 
     Args:
         tensor: The file's record.
@@ -234,7 +238,9 @@ def read_tensor(tensor: onnx.TensorProto, file: str) -> NDArray[Any]:
     else:
         values = np.array(getattr(tensor, field), np.float64 if "int" not in field else np.int64)
         with np.errstate(over="ignore"):
-            values = values.astype(dtype)
+            half = tensor.data_type == _T.FLOAT16  # held as its bits
+            values = values.astype(np.uint16).view(np.float16) if half else values.astype(dtype)
     if values.size != math.prod(shape):
         raise UsageError(f"{where} has {values.size} values for the shape {list(shape)}.")
-    return values.astype(dtype, copy=False).reshape(shape)
+    kept: Any = np.float32 if tensor.data_type == _T.FLOAT16 else dtype
+    return values.astype(kept, copy=False).reshape(shape)
