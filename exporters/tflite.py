@@ -18,7 +18,6 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import (
-    Activation,
     Add,
     AveragePool2d,
     Conv2d,
@@ -34,6 +33,7 @@ from fedtiny.compiler.ir import (
     Tensor,
 )
 from fedtiny.errors import UnsupportedError, UsageError
+from fedtiny.exporters.tflite_operators import ACTIVATIONS, INT8_VERSIONS, OPERATORS
 from fedtiny.exporters.tflite_sparse import sparse_form
 from fedtiny.exporters.tolerance import METADATA, TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
@@ -47,11 +47,6 @@ _TYPES = {
     "int8": schema.TensorType.INT8,
     "int32": schema.TensorType.INT32,
 }
-_ACTIVATIONS: dict[Activation, int] = {
-    "none": schema.ActivationFunctionType.NONE,
-    "relu": schema.ActivationFunctionType.RELU,
-    "relu6": schema.ActivationFunctionType.RELU6,
-}
 _INT8_VERSIONS = {
     schema.BuiltinOperator.CONV_2D: 3,
     schema.BuiltinOperator.DEPTHWISE_CONV_2D: 3,
@@ -60,6 +55,7 @@ _INT8_VERSIONS = {
     schema.BuiltinOperator.AVERAGE_POOL_2D: 2,
     schema.BuiltinOperator.PAD: 2,
     schema.BuiltinOperator.SOFTMAX: 2,
+    **INT8_VERSIONS,
 }
 
 
@@ -287,13 +283,13 @@ class _Writer:
                 self.convolution(node, inputs, outputs)
             case FullyConnected(activation=activation):
                 options = schema.FullyConnectedOptionsT()
-                options.fusedActivationFunction = _ACTIVATIONS[activation]
+                options.fusedActivationFunction = ACTIVATIONS[activation]
                 code = schema.BuiltinOperator.FULLY_CONNECTED
                 kind = schema.BuiltinOptions.FullyConnectedOptions
                 self.operator(code, inputs, outputs, kind, options)
             case Add(activation=activation):
                 options = schema.AddOptionsT()
-                options.fusedActivationFunction = _ACTIVATIONS[activation]
+                options.fusedActivationFunction = ACTIVATIONS[activation]
                 options.potScaleInt16 = False
                 kind = schema.BuiltinOptions.AddOptions
                 self.operator(schema.BuiltinOperator.ADD, inputs, outputs, kind, options)
@@ -316,10 +312,13 @@ class _Writer:
                 code = schema.BuiltinOperator.RELU6 if relu6 else schema.BuiltinOperator.RELU
                 self.operator(code, inputs, outputs, schema.BuiltinOptions.NONE, None)
             case _:
-                raise UnsupportedError(
-                    f"node {node.name!r}: {node.op} has no TensorFlow Lite form; "
-                    "run the float passes (fold_batchnorm and others) first."
-                )
+                write = OPERATORS.get(type(node.attributes))
+                if write is None:
+                    raise UnsupportedError(
+                        f"node {node.name!r}: {node.op} has no TensorFlow Lite form; "
+                        "run the float passes (fold_batchnorm and others) first."
+                    )
+                write(self, node, inputs, outputs)
 
     def convolution(self, node: Node, inputs: list[int], outputs: list[int]) -> None:
         a = node.attributes
@@ -340,7 +339,7 @@ class _Writer:
         options.padding = fitting
         options.strideH, options.strideW = a.stride
         options.dilationHFactor, options.dilationWFactor = a.dilation
-        options.fusedActivationFunction = _ACTIVATIONS[a.activation]
+        options.fusedActivationFunction = ACTIVATIONS[a.activation]
         self.operator(code, inputs, outputs, kind, options)
 
     def average_pool(self, node: Node, inputs: list[int], outputs: list[int]) -> None:
@@ -356,7 +355,7 @@ class _Writer:
         options.padding = fitting
         options.strideH, options.strideW = a.stride
         options.filterHeight, options.filterWidth = a.kernel
-        options.fusedActivationFunction = _ACTIVATIONS[a.activation]
+        options.fusedActivationFunction = ACTIVATIONS[a.activation]
         code = schema.BuiltinOperator.AVERAGE_POOL_2D
         self.operator(code, inputs, outputs, schema.BuiltinOptions.Pool2DOptions, options)
 
@@ -391,8 +390,12 @@ class _Writer:
         stride: tuple[int, int],
         padding: Padding,
         dilation: tuple[int, int],
+        fill: np.generic | None = None,
     ) -> int:
-        """Add a PAD in front of a node, without the trailing rows that no window reads."""
+        """Add a PAD in front of a node, without the trailing rows that no window reads.
+
+        With `fill` it is a PADV2 of that value rather than of zeros.
+        """
         tensor = self.graph[node.inputs[0]]
         out = self.graph[node.output].shape[1:3]
         pads = [(0, 0)]
@@ -404,8 +407,15 @@ class _Writer:
         made = Tensor(f"{node.name}/padded", shape, tensor.dtype, tensor.quantization)
         output = self.tensor(made)
         inputs = [source, self.constant(f"{node.name}/paddings", pads)]
-        kind = schema.BuiltinOptions.PadOptions
-        self.operator(schema.BuiltinOperator.PAD, inputs, [output], kind, schema.PadOptionsT())
+        if fill is None:
+            code, kind = schema.BuiltinOperator.PAD, schema.BuiltinOptions.PadOptions
+            self.operator(code, inputs, [output], kind, schema.PadOptionsT())
+        else:
+            data = np.array([fill])
+            value = replace(made, name=f"{node.name}/fill", shape=(1,), data=data)
+            inputs.append(self.tensor(value))
+            code, kind = schema.BuiltinOperator.PADV2, schema.BuiltinOptions.PadV2Options
+            self.operator(code, inputs, [output], kind, schema.PadV2OptionsT())
         return output
 
 

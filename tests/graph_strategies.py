@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 from hypothesis import strategies as st
 
@@ -18,8 +20,9 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
+from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
 from fedtiny.compiler.quantization import per_tensor
-from fedtiny.compiler.reference import output_size
+from fedtiny.compiler.reference_common import output_size
 
 
 class GraphBuilder:
@@ -137,6 +140,54 @@ class GraphBuilder:
         y = self.activation(f"{name}.out", self.tensors[x].shape)
         return self.node(name, Add(self.fused()), [x, other], y)
 
+    def max_pool2d(self, x: str, name: str) -> str:
+        size = self.tensors[x].shape[1:3]
+        kernel = [self.draw(st.integers(1, min(n, 3))) for n in size]
+        stride, padding, _, out = self.windows(x, kernel, False)
+        padding = tuple((min(p[0], k - 1), p[1]) for p, k in zip(padding, kernel, strict=True))
+        out = [output_size(size[i], kernel[i], stride[i], padding[i], 1) for i in range(2)]
+        shape = (1, *out, self.tensors[x].shape[3])
+        y = self.activation(f"{name}.out", shape, self.tensors[x].quantization)
+        a = MaxPool2d(tuple(kernel), stride, padding, self.fused())
+        return self.node(name, a, [x], y)
+
+    def unary(self, x: str, name: str) -> str:
+        function = self.draw(st.sampled_from(get_args(Function)), label="function")
+        alpha = {"leaky_relu": 0.1, "hard_sigmoid": 1 / 6}.get(function, 0.0)
+        quantization = {"sigmoid": per_tensor(1 / 256, -128), "tanh": per_tensor(1 / 128, 0)}
+        made = quantization.get(function) or self.quantization()
+        if self.dtype == "int8" and function == "hard_swish":
+            least = self.tensors[x].quantization.scale / np.float32(100)
+            made = per_tensor(max(made.scale, least), int(made.zero_point))
+        y = self.activation(
+            f"{name}.out", self.tensors[x].shape, made if self.dtype == "int8" else None
+        )
+        a = Unary(function, alpha, 0.5 if function == "hard_sigmoid" else 0.0)
+        return self.node(name, a, [x], y)
+
+    def binary(self, x: str, name: str, other: str) -> str:
+        """A sum, difference or product of two activations, or with a constant."""
+        shape = self.tensors[x].shape
+        kind = self.draw(st.sampled_from([Add, Sub, Mul]), label="kind")
+        form = self.draw(st.sampled_from(["same", "pixel", "scalar", "map"]), label="form")
+        if form != "same":
+            wide = {"pixel": (1, 1, 1, shape[3]), "scalar": (1, 1, 1, 1), "map": shape}[form]
+            other = f"{name}.constant"
+            data = self.rng.normal(size=wide).astype(np.float32)
+            quantization = self.quantization()
+            if quantization is not None:
+                data = self.rng.integers(-128, 128, wide).astype(np.int8)
+            self.tensors[other] = Tensor(other, wide, data.dtype.name, quantization, data)
+        made = self.quantization()
+        if made is not None and kind is Mul:
+            least = np.float32(2**-10) * np.prod(
+                [self.tensors[n].quantization.scale for n in (x, other)]
+            )
+            made = per_tensor(max(made.scale, least), int(made.zero_point))
+        y = self.activation(f"{name}.out", shape, made)
+        reverse = {"reverse": self.draw(st.booleans())} if kind is Sub else {}
+        return self.node(name, kind(activation=self.fused(), **reverse), [x, other], y)
+
     def reshape(self, x: str, name: str) -> str:
         tensor = self.tensors[x]
         y = self.activation(f"{name}.out", (1, tensor.size), tensor.quantization)
@@ -155,6 +206,12 @@ class GraphBuilder:
         return self.node(name, Softmax(self.draw(st.sampled_from([1.0, 0.5]))), [x], y)
 
 
+OPS = (
+    *("conv2d", "depthwise_conv2d", "average_pool2d", "add"),
+    *("max_pool2d", "unary", "binary"),
+)
+
+
 @st.composite
 def graphs(draw, dtype: str = "int8", most: int = 4, tail: bool = True) -> Graph:
     """A chain of up to `most` spatial nodes with adds across, then a fully connected tail."""
@@ -164,9 +221,9 @@ def graphs(draw, dtype: str = "int8", most: int = 4, tail: bool = True) -> Graph
     for i in range(draw(st.integers(1, most), label="nodes")):
         partners = [t.name for t in b.tensors.values() if t.data is None]
         partners = [n for n in partners if b.tensors[n].shape == b.tensors[x].shape]
-        op = draw(st.sampled_from(["conv2d", "depthwise_conv2d", "average_pool2d", "add"]))
-        if op == "add":
-            x = b.add(x, f"n{i}", draw(st.sampled_from(partners)))
+        op = draw(st.sampled_from(OPS), label="op")
+        if op in ("add", "binary"):
+            x = getattr(b, op)(x, f"n{i}", draw(st.sampled_from(partners)))
         else:
             x = getattr(b, op)(x, f"n{i}")
     if tail and draw(st.booleans(), label="tail"):

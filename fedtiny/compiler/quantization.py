@@ -250,10 +250,10 @@ class AddParameters:
 
 
 def add_parameters(node: Node, graph: Graph) -> AddParameters:
-    """The parameters of an int8 add.
+    """The parameters of an int8 add or sub.
 
     Args:
-        node: An add.
+        node: An add or a sub.
         graph: Its graph, int8.
 
     Source: TensorFlow Lite, `AddPrepare`.
@@ -277,3 +277,16 @@ def add_parameters(node: Node, graph: Graph) -> AddParameters:
         multiplier_out=multiplier_out,
         shift_out=shift_out,
     )
+
+
+def mul_multiplier(node: Node, graph: Graph) -> tuple[int, int]:
+    """The multiplier and shift of an int8 product: `s_a * s_b / s_out`, in float32.
+
+    Args:
+        node: A mul.
+        graph: Its graph, int8.
+
+    Source: TensorFlow Lite, `mul.cc`, `Prepare`.
+    """
+    a, b = (quantization_of(graph, name).scale for name in node.inputs)
+    return quantize_multiplier(float(a * b / quantization_of(graph, node.output).scale))

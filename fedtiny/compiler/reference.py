@@ -7,17 +7,14 @@ batch size: samples do not interact.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
-from numpy.typing import NDArray
 
 from fedtiny.compiler import quantization as q
+from fedtiny.compiler import reference_elementwise as elementwise
+from fedtiny.compiler import reference_spatial as spatial
 from fedtiny.compiler.ir import (
-    Activation,
-    Add,
     Attributes,
     AveragePool2d,
     BatchNorm,
@@ -27,15 +24,14 @@ from fedtiny.compiler.ir import (
     FullyConnected,
     Graph,
     Node,
-    Padding,
     Relu,
     Reshape,
     Softmax,
 )
+from fedtiny.compiler.reference_common import Array, Run, activate, output_size, saturate, windows
 from fedtiny.compiler.softmax import softmax_int8, softmax_parameters
 from fedtiny.errors import UnsupportedError, UsageError
 
-Array = NDArray[Any]
 SAMPLES = 32
 """Samples that are run together: enough for numpy to be fast, few enough to stay in the cache."""
 
@@ -95,33 +91,6 @@ def _checked(graph: Graph, name: str, inputs: Mapping[str, Array]) -> Array:
     return x
 
 
-def output_size(size: int, kernel: int, stride: int, pads: tuple[int, int], dilation: int) -> int:
-    """Rows (or columns) that a window makes.
-
-    Args:
-        size: Input rows.
-        kernel: Rows of the window.
-        stride: Rows from one window to the next.
-        pads: Rows of padding before and after.
-        dilation: Rows from one tap to the next.
-    """
-    return (size + sum(pads) - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def _windows(
-    x: Array,
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    padding: Padding,
-    dilation: tuple[int, int] = (1, 1),
-) -> Array:
-    """A view `(N, oh, ow, C, kh, kw)` of the zero-padded input's windows."""
-    padded = np.pad(x, ((0, 0), *padding, (0, 0))) if padding != ((0, 0), (0, 0)) else x
-    spans = tuple(d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
-    view: Array = sliding_window_view(padded, spans, axis=(1, 2))
-    return view[:, :: stride[0], :: stride[1], :, :: dilation[0], :: dilation[1]]
-
-
 def _convolve(x: Array, weights: Array, attributes: Conv2d) -> Array:
     """Convolve `(N, H, W, C)` with OHWI weights of the same dtype: `(N, oh, ow, O)`."""
     out_channels, kh, kw, depth = weights.shape
@@ -133,7 +102,7 @@ def _convolve(x: Array, weights: Array, attributes: Conv2d) -> Array:
     )
     out = np.empty((len(x), rows, columns, out_channels), x.dtype)
     per_group = out_channels // groups
-    view = _windows(x, (kh, kw), a.stride, a.padding, a.dilation)
+    view = windows(x, (kh, kw), a.stride, a.padding, a.dilation)
     for g in range(groups):
         taps = view[:, :, :, g * depth : (g + 1) * depth].transpose(0, 1, 2, 4, 5, 3)
         patches = taps.reshape(-1, kh * kw * depth)
@@ -146,7 +115,7 @@ def _convolve(x: Array, weights: Array, attributes: Conv2d) -> Array:
 def _convolve_depthwise(x: Array, weights: Array, attributes: DepthwiseConv2d) -> Array:
     """Convolve every channel of `(N, H, W, C)` with its `(1, kh, kw, C)` taps."""
     a = attributes
-    view = _windows(x, weights.shape[1:3], a.stride, a.padding, a.dilation)
+    view = windows(x, weights.shape[1:3], a.stride, a.padding, a.dilation)
     out = np.zeros(view.shape[:4], x.dtype)
     for i in range(weights.shape[1]):
         for j in range(weights.shape[2]):
@@ -154,23 +123,17 @@ def _convolve_depthwise(x: Array, weights: Array, attributes: DepthwiseConv2d) -
     return out
 
 
-def _activate(x: Array, activation: Activation) -> Array:
-    if activation == "none":
-        return x
-    return np.clip(x, np.float32(0), np.float32(6) if activation == "relu6" else None)
-
-
 def _conv2d_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     weights, bias = _constants(graph, node)
     assert isinstance(node.attributes, Conv2d)
-    return _activate(_convolve(x, weights, node.attributes) + bias, node.attributes.activation)
+    return activate(_convolve(x, weights, node.attributes) + bias, node.attributes.activation)
 
 
 def _depthwise_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     weights, bias = _constants(graph, node)
     assert isinstance(node.attributes, DepthwiseConv2d)
     out = _convolve_depthwise(x, weights, node.attributes)
-    return _activate(out + bias, node.attributes.activation)
+    return activate(out + bias, node.attributes.activation)
 
 
 def _fully_connected_float(
@@ -178,23 +141,18 @@ def _fully_connected_float(
 ) -> Array:
     weights, bias = _constants(graph, node)
     assert isinstance(node.attributes, FullyConnected)
-    return _activate(x @ weights.T + bias, node.attributes.activation)
-
-
-def _add_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
-    assert isinstance(node.attributes, Add)
-    return _activate(x + values[node.inputs[1]], node.attributes.activation)
+    return activate(x @ weights.T + bias, node.attributes.activation)
 
 
 def _average_pool_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     assert isinstance(node.attributes, AveragePool2d)
     total, count = _pool_sums(x, node.attributes)
-    return _activate((total / count).astype(np.float32), node.attributes.activation)
+    return activate((total / count).astype(np.float32), node.attributes.activation)
 
 
 def _relu_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     assert isinstance(node.attributes, Relu)
-    return _activate(x, node.attributes.activation)
+    return activate(x, node.attributes.activation)
 
 
 def _batch_norm_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
@@ -231,8 +189,8 @@ def _pool_sums(x: Array, attributes: AveragePool2d) -> tuple[Array, Array]:
     a = attributes
     wide = x.astype(np.float64 if x.dtype == np.float32 else np.int64)
     ones = np.ones((1, *x.shape[1:3], 1), np.int64)
-    total = _windows(wide, a.kernel, a.stride, a.padding).sum(axis=(4, 5))
-    return total, _windows(ones, a.kernel, a.stride, a.padding).sum(axis=(4, 5))
+    total = windows(wide, a.kernel, a.stride, a.padding).sum(axis=(4, 5))
+    return total, windows(ones, a.kernel, a.stride, a.padding).sum(axis=(4, 5))
 
 
 def _exact(x: Array, weights: Array) -> tuple[Array, Array]:
@@ -250,12 +208,7 @@ def _exact(x: Array, weights: Array) -> tuple[Array, Array]:
 def _requantize(graph: Graph, node: Node, acc: Array) -> Array:
     multipliers, shifts = q.conv_multipliers(node, graph)
     scaled = q.multiply_by_quantized_multiplier(acc, multipliers, shifts)
-    return _saturate(graph, node, scaled + q.zero_point_of(graph, node.output))
-
-
-def _saturate(graph: Graph, node: Node, x: Array) -> Array:
-    low, high = q.clamp_limits(node, graph)
-    return np.clip(x, low, high).astype(np.int8)
+    return saturate(graph, node, scaled + q.zero_point_of(graph, node.output))
 
 
 def _centred(graph: Graph, tensor: str, x: Array) -> Array:
@@ -282,24 +235,14 @@ def _fully_connected_int8(graph: Graph, node: Node, x: Array, values: Mapping[st
     wide, kernel = _exact(_centred(graph, node.inputs[0], x), weights)
     acc = (wide @ kernel.T).astype(np.int64) + bias
     scaled = q.round_half_away(acc.astype(np.float64) * q.fully_connected_scale(node, graph))
-    return _saturate(graph, node, scaled + q.zero_point_of(graph, node.output))
-
-
-def _add_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
-    p = q.add_parameters(node, graph)
-    a = (x.astype(np.int64) + p.offset_a) << p.left_shift
-    b = (values[node.inputs[1]].astype(np.int64) + p.offset_b) << p.left_shift
-    total = q.multiply_by_quantized_multiplier(a, p.multiplier_a, p.shift_a)
-    total += q.multiply_by_quantized_multiplier(b, p.multiplier_b, p.shift_b)
-    scaled = q.multiply_by_quantized_multiplier(total, p.multiplier_out, p.shift_out)
-    return _saturate(graph, node, scaled + p.offset_out)
+    return saturate(graph, node, scaled + q.zero_point_of(graph, node.output))
 
 
 def _average_pool_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     assert isinstance(node.attributes, AveragePool2d)
     total, count = _pool_sums(x, node.attributes)
     magnitude = (np.abs(total) + count // 2) // count  # halves away from zero
-    return _saturate(graph, node, np.sign(total) * magnitude)
+    return saturate(graph, node, np.sign(total) * magnitude)
 
 
 def _softmax_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
@@ -308,28 +251,27 @@ def _softmax_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array
     return softmax_int8(x, softmax_parameters(node.attributes.beta, scale))
 
 
-Run = Callable[[Graph, Node, Array, Mapping[str, Array]], Array]
-"""Of the graph, the node, its first input and every value so far."""
-
 _FLOAT: Mapping[type[Attributes], Run] = {
     Conv2d: _conv2d_float,
     DepthwiseConv2d: _depthwise_float,
     FullyConnected: _fully_connected_float,
-    Add: _add_float,
     AveragePool2d: _average_pool_float,
     Relu: _relu_float,
     BatchNorm: _batch_norm_float,
     Reshape: _reshape,
     ConvertLayout: _same_values,
     Softmax: _softmax_float,
+    **elementwise.FLOAT,
+    **spatial.FLOAT,
 }
 _INT8: Mapping[type[Attributes], Run] = {
     Conv2d: _conv2d_int8,
     DepthwiseConv2d: _depthwise_int8,
     FullyConnected: _fully_connected_int8,
-    Add: _add_int8,
     AveragePool2d: _average_pool_int8,
     Reshape: _reshape,
     ConvertLayout: _same_values,
     Softmax: _softmax_int8,
+    **elementwise.INT8,
+    **spatial.INT8,
 }

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import AveragePool2d, Conv2d, DepthwiseConv2d, Graph, Node
+from fedtiny.compiler.operators import MaxPool2d
 from fedtiny.compiler.quantization import clamp_limits, conv_multipliers, zero_point_of
 from fedtiny.runtime.contract import Access, Constant
 
@@ -98,10 +99,10 @@ class Window:
 def window(node: Node, graph: Graph) -> Window:
     """The geometry of a convolution or a pooling node."""
     attributes = node.attributes
-    assert isinstance(attributes, Conv2d | DepthwiseConv2d | AveragePool2d)
+    assert isinstance(attributes, Conv2d | DepthwiseConv2d | AveragePool2d | MaxPool2d)
     _, in_h, in_w, in_c = graph[node.inputs[0]].shape
     _, out_h, out_w, out_c = graph[node.output].shape
-    if isinstance(attributes, AveragePool2d):
+    if isinstance(attributes, AveragePool2d | MaxPool2d):
         (kernel_h, kernel_w), dilation, groups = attributes.kernel, (1, 1), in_c
     else:
         _, kernel_h, kernel_w, _ = graph[node.inputs[1]].shape

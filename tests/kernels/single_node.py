@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,8 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.reference import output_size
+from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.reference_common import output_size
 from fedtiny.runtime.contract import Kernel
 from fedtiny.runtime.packing import layouts
 
@@ -217,6 +218,61 @@ def in_layouts(graph: Graph, kernel: Kernel) -> Graph:
     return layouts.relabel(graph, {**dict.fromkeys(graph.inputs, kernel.layout_in), **made})
 
 
+def binary(case: Case, dtype: DType) -> Graph:
+    """Of two maps, of a map and a pixel, or of a map and a constant, by the seed."""
+    rng = np.random.default_rng(case.seed)
+    shape, form = (1, *case.size), ("map", "pixel", "pixel first", "constant", "scalar")
+    kind = form[case.seed % len(form)]
+    pixel = (1, 1, 1, case.size[2])
+    scales = rng.uniform(0.01, 0.2, 3)
+    if case.powers:
+        scales = 2.0 ** np.round(np.log2(scales))
+    a = _activation("a", pixel if kind == "pixel first" else shape, dtype, scales[0], 3)
+    small = {"pixel": pixel, "constant": (1, 1, 1, case.size[2]), "scalar": (1,)}.get(kind, shape)
+    b = _activation("b", small, dtype, scales[1], case.zero_points[0])
+    if kind in ("constant", "scalar"):
+        data = rng.standard_normal(small).astype(np.float32)
+        if dtype == "int8":
+            data = rng.integers(-128, 128, small).astype(np.int8)
+        b = replace(b, data=data)
+    y = _activation("y", shape, dtype, scales[2], case.zero_points[1])
+    attributes: Attributes = [
+        Add(case.activation),
+        Mul(case.activation),
+        Sub(case.activation, reverse=case.powers),
+    ][case.groups]
+    return _graph(attributes, [a, b, y], 1 if kind in ("constant", "scalar") else 2)
+
+
+def sub(case: Case, dtype: DType) -> Graph:
+    """The difference of two operands."""
+    return binary(replace(case, groups=2), dtype)
+
+
+def mul(case: Case, dtype: DType) -> Graph:
+    """The product of two operands."""
+    return binary(replace(case, groups=1), dtype)
+
+
+def unary(case: Case, dtype: DType) -> Graph:
+    """A function, by the seed, of every element."""
+    functions = get_args(Function)
+    function = functions[case.seed % len(functions)]
+    alpha = {"leaky_relu": 0.1, "hard_sigmoid": 1 / 6}.get(function, 0.0)
+    attributes = Unary(function, alpha, 0.5 if function == "hard_sigmoid" else 0.0)
+    shape = (1, *case.size)
+    tensors = [_activation("x", shape, dtype, 0.05 * min(case.gain, 4.0), case.zero_points[0])]
+    tensors.append(_activation("y", shape, dtype, 0.02, case.zero_points[1]))
+    return _graph(attributes, tensors, 1)
+
+
+def max_pool2d(case: Case, dtype: DType) -> Graph:
+    """Maximum pooling."""
+    average = average_pool2d(case, dtype)
+    pool = MaxPool2d(case.kernel, case.stride, case.padding, case.activation)
+    return _graph(pool, [average[name] for name in ("x", "y")], 1)
+
+
 BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "conv2d": conv2d,
     "depthwise_conv2d": conv2d,
@@ -225,6 +281,10 @@ BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "average_pool2d": average_pool2d,
     "softmax": softmax,
     "convert_layout": convert_layout,
+    "max_pool2d": max_pool2d,
+    "mul": mul,
+    "sub": sub,
+    "unary": unary,
 }
 """By op, what makes a graph of a case."""
 

@@ -14,6 +14,7 @@ from fedtiny.compiler.quantization import (
     add_parameters,
     conv_multipliers,
     dequantize_values,
+    mul_multiplier,
     quantize_values,
 )
 from fedtiny.compiler.reference import execute
@@ -45,13 +46,17 @@ def test_specification(graph):
         assert -128 <= q.zero_point <= 127
     for node in made.nodes:
         q_in, q_out = (made[n].quantization for n in (node.inputs[0], node.output))
-        if node.op in ("average_pool2d", "reshape"):
+        if node.op in ("average_pool2d", "max_pool2d", "reshape"):
             assert q_in == q_out
-        elif node.op == "add":
+        elif node.op in ("add", "sub"):
             p = add_parameters(node, made)
             assert p.shift_a <= 0
             assert p.shift_b <= 0
             assert p.shift_out <= 0
+        elif node.op == "mul":
+            assert mul_multiplier(node, made)[1] <= 11  # 255 * 255 * 2^11 stays in int32
+        elif node.op == "unary":
+            assert q_out.scale >= 0.99 * q_in.scale / 64 or q_out.scale == np.float32(1 / 256)
         elif node.op == "softmax":
             assert (float(q_out.scale), int(q_out.zero_point)) == (1 / 256, -128)
         else:

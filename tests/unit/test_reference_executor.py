@@ -22,12 +22,25 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
+from fedtiny.compiler.operators import MaxPool2d, Mul, Sub, Unary
 from fedtiny.compiler.reference import SAMPLES, execute
 from fedtiny.errors import UnsupportedError, UsageError
 from tests.graph_strategies import graphs, samples
 
 F = torch.nn.functional
 pytestmark = pytest.mark.quick
+
+
+FUNCTIONS = {
+    "hard_sigmoid": F.hardsigmoid,
+    "hard_swish": F.hardswish,
+    "identity": torch.nn.Identity(),
+    "leaky_relu": lambda x: F.leaky_relu(x, 0.1),
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+}
 
 
 def by_torch(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -55,8 +68,14 @@ def by_torch(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarra
             y = total / F.avg_pool2d(F.pad(torch.ones_like(x), pads), a.kernel, a.stride)
         elif isinstance(a, FullyConnected):
             y = F.linear(x, *constants)
-        elif isinstance(a, Add):
-            y = x + values[node.inputs[1]]
+        elif isinstance(a, MaxPool2d):
+            y = F.max_pool2d(F.pad(x, pads, value=-torch.inf), a.kernel, a.stride)
+        elif isinstance(a, Add | Sub | Mul):
+            other = constants[0].movedim(-1, 1) if constants else values[node.inputs[1]]
+            operation = {Add: torch.add, Sub: torch.sub, Mul: torch.mul}[type(a)]
+            y = operation(*((other, x) if getattr(a, "reverse", False) else (x, other)))
+        elif isinstance(a, Unary):
+            y = FUNCTIONS[a.function](x)
         elif isinstance(a, Softmax):
             y = torch.softmax(x * a.beta, 1)
         elif isinstance(a, Reshape):

@@ -29,7 +29,7 @@ from fedtiny.compiler.ir import (
     Relu,
     Softmax,
 )
-from fedtiny.compiler.reference import output_size
+from fedtiny.compiler.reference_common import output_size
 
 Pair = tuple[int, int]
 

@@ -31,7 +31,7 @@ from fedtiny.compiler.ir import (
     Reshape,
     Softmax,
 )
-from fedtiny.compiler.reference import output_size
+from fedtiny.compiler.reference_common import output_size
 from fedtiny.compiler.softmax import SUM_INTEGER_BITS
 
 Pair = tuple[int, int]

@@ -14,16 +14,17 @@ from fedtiny.compiler.ir import (
     Node,
     Relu,
 )
+from fedtiny.compiler.operators import MaxPool2d, Mul, Sub, Unary
 from fedtiny.compiler.passes.base import NO_BATCH_NORM, Pass
 
-FUSING = (Add, AveragePool2d, Conv2d, DepthwiseConv2d, FullyConnected)
+FUSING = (Add, AveragePool2d, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mul, Sub)
 
 
 def fuse_activation(graph: Graph) -> Graph:
     """Let the producer clamp its own output; the tensor after the activation survives.
 
-    Where the value before the activation is needed too, a 1x1 average pool (which copies) clamps
-    the copy.
+    Where nothing can clamp for it (the value before it is needed too, or is an input), it becomes
+    an elementwise function.
     """
     nodes: dict[str, Node] = {}  # by output
     for node in graph.nodes:
@@ -38,11 +39,9 @@ def fuse_activation(graph: Graph) -> Graph:
             del nodes[source]
             attributes = replace(producer.attributes, activation=activation)  # type: ignore[call-arg]
             nodes[node.output] = replace(producer, attributes=attributes, outputs=node.outputs)
-        elif len(graph[source].shape) == 4:
-            attributes = AveragePool2d(activation=activation)
-            nodes[node.output] = replace(node, attributes=attributes)
         else:
-            nodes[node.output] = node
+            assert activation != "none"
+            nodes[node.output] = replace(node, attributes=Unary(activation))
     return graph.rewrite(nodes.values())
 
 

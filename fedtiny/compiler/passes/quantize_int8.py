@@ -2,7 +2,7 @@
 
 Activations: per tensor, asymmetric, zero exact. Convolution weights: per output channel,
 symmetric; fully connected weights: per tensor, symmetric; so zero weights stay exactly zero.
-Biases: int32 of scale s_in * s_w. Average pooling and reshaping keep their input's quantization.
+Biases: int32 of scale s_in * s_w. Pooling and reshaping keep their input's quantization.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
+from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
 from fedtiny.compiler.passes.base import FLOAT, INT8, NO_BATCH_NORM, ONE_READER, Pass
 from fedtiny.compiler.quantization import (
     INT8_MAX,
@@ -42,8 +43,19 @@ BIAS_LIMIT = 1 << 30
 """Greatest magnitude of a quantized bias; leaves room for the sum of products in int32."""
 ADD_RESOLUTION = 2.0**-18
 """Least output scale of an add, in scales of its inputs: its multiplier must stay below 1."""
+MUL_RESOLUTION = 2.0**-10
+"""Least output scale of a product, in products of its inputs' scales: sums stay in int32."""
+UNARY_RESOLUTION = 2.0**-6
+"""Least output scale of a function, in scales of its input: HARD_SWISH needs 2^-7."""
 LEAST_SCALE = 2.0**-100
 """Weight scales below this would make products that float32 cannot hold."""
+
+_FIXED_OUTPUTS: Mapping[Function, Quantization] = {
+    "hard_sigmoid": per_tensor(1 / 256, -128),
+    "sigmoid": per_tensor(1 / 256, -128),
+    "tanh": per_tensor(1 / 128, 0),
+}
+"""Functions whose outputs are known to lie in [0, 1] or [-1, 1]."""
 
 
 def quantize_pass(ranges: Mapping[str, tuple[float, float]]) -> Pass:
@@ -57,8 +69,8 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
 
     Args:
         graph: Float32, after the float passes.
-        ranges: (min, max) by name for the input and the outputs of convolution, fully connected
-            and add; others are not read.
+        ranges: (min, max) by name for the input and the outputs of layers, sums, products and
+            functions; others are not read.
 
     Raises:
         UsageError: A range is missing or not finite.
@@ -74,12 +86,19 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
             case Conv2d() | DepthwiseConv2d() | FullyConnected():
                 least = _quantize_constants(graph, node, s_in, tensors)
                 made = _from_range(out.name, ranges, least)
-            case Add():
-                least = ADD_RESOLUTION * max(s_in, _scale(tensors[node.inputs[1]]))
+            case Add() | Sub() | Mul():
+                s_other = _scale(_second_operand(graph, node, tensors))
+                widest, product = max(s_in, s_other), s_in * s_other
+                is_product = isinstance(node.attributes, Mul)
+                least = MUL_RESOLUTION * product if is_product else ADD_RESOLUTION * widest
                 made = _from_range(out.name, ranges, least)
+            case Unary(function=function) if function in _FIXED_OUTPUTS:
+                made = _FIXED_OUTPUTS[function]
+            case Unary():
+                made = _from_range(out.name, ranges, UNARY_RESOLUTION * s_in)
             case Softmax():
                 made = per_tensor(1 / 256, -128)
-            case AveragePool2d() | Reshape():
+            case AveragePool2d() | MaxPool2d() | Reshape():
                 made = _of(tensors[node.inputs[0]])
             case _:
                 raise UnsupportedError(
@@ -88,6 +107,18 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
                 )
         tensors[out.name] = _activation(out, made)
     return graph.rewrite(graph.nodes, tensors.values())
+
+
+def _second_operand(graph: Graph, node: Node, tensors: dict[str, Tensor]) -> Tensor:
+    """The quantized second input of an elementwise node; a constant is quantized per tensor."""
+    name = node.inputs[1]
+    constant = graph[name]
+    if constant.data is not None:
+        values = constant.value.astype(np.float64)
+        made = activation_quantization(float(values.min()), float(values.max()))
+        data = quantize_values(values, made)
+        tensors[name] = Tensor(name, constant.shape, "int8", made, data)
+    return tensors[name]
 
 
 def _activation(tensor: Tensor, quantization: Quantization) -> Tensor:

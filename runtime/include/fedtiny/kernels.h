@@ -289,22 +289,27 @@ FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_csr_f32_params) == 32, fedtiny_ful
 FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_csr_f32_params, output_max) == 28, fedtiny_fully_connected_csr_f32_params_last);
 
 typedef struct {
-    uint32_t elements;  /* of a row */
-    int32_t offset_a;   /* minus the zero point of input 0 */
+    uint32_t elements;        /* of a row */
+    uint32_t block;           /* elements after which an operand of one pixel begins again */
+    uint32_t step_a;          /* elements from block to block of operand 0; 0 for one pixel */
+    uint32_t step_b;          /* the same of operand 1 */
+    uint32_t constant;        /* offset of int8: operand 1 where it is a constant */
+    uint32_t constant_stride; /* bytes of the constant from row to row */
+    int32_t offset_a;         /* minus the zero point of input 0 */
     int32_t multiplier_a;
-    int32_t offset_b;   /* minus the zero point of input 1 */
+    int32_t offset_b;         /* minus the zero point of input 1 */
     int32_t multiplier_b;
-    int32_t offset_out; /* zero point of the output */
+    int32_t offset_out;       /* zero point of the output */
     int32_t multiplier_out;
-    int8_t left_shift;  /* of both inputs before they are scaled */
+    int8_t left_shift;        /* of both inputs before they are scaled */
     int8_t shift_a;
     int8_t shift_b;
     int8_t shift_out;
-    int8_t output_min;  /* clamp, inclusive */
-    int8_t output_max;  /* clamp, inclusive */
+    int8_t output_min;        /* clamp, inclusive */
+    int8_t output_max;        /* clamp, inclusive */
 } fedtiny_add_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_add_s8_params) == 36, fedtiny_add_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_add_s8_params, output_max) == 33, fedtiny_add_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_add_s8_params) == 56, fedtiny_add_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_add_s8_params, output_max) == 53, fedtiny_add_s8_params_last);
 
 typedef struct {
     uint32_t table;    /* offset of int32 (256) */
@@ -317,14 +322,6 @@ typedef struct {
 } fedtiny_add_table_s8_params;
 FEDTINY_ASSERT(sizeof(fedtiny_add_table_s8_params) == 20, fedtiny_add_table_s8_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_add_table_s8_params, output_zero_point) == 18, fedtiny_add_table_s8_params_last);
-
-typedef struct {
-    uint32_t elements; /* of a row */
-    float output_min;  /* clamp, inclusive */
-    float output_max;  /* clamp, inclusive */
-} fedtiny_add_f32_params;
-FEDTINY_ASSERT(sizeof(fedtiny_add_f32_params) == 12, fedtiny_add_f32_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_add_f32_params, output_max) == 8, fedtiny_add_f32_params_last);
 
 typedef struct {
     uint16_t in_w;     /* pixels of an input row */
@@ -450,6 +447,139 @@ typedef struct {
 FEDTINY_ASSERT(sizeof(fedtiny_global_average_pool2d_planes_f32_params) == 24, fedtiny_global_average_pool2d_planes_f32_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_planes_f32_params, output_max) == 20, fedtiny_global_average_pool2d_planes_f32_params_last);
 
+typedef struct {
+    uint32_t elements;        /* of a row */
+    uint32_t block;           /* elements after which an operand of one pixel begins again */
+    uint32_t step_a;          /* elements from block to block of operand 0; 0 for one pixel */
+    uint32_t step_b;          /* the same of operand 1 */
+    uint32_t constant;        /* offset of int8: operand 1 where it is a constant */
+    uint32_t constant_stride; /* bytes of the constant from row to row */
+    int32_t offset_a;         /* minus the zero point of input 0 */
+    int32_t multiplier_a;
+    int32_t offset_b;         /* minus the zero point of input 1 */
+    int32_t multiplier_b;
+    int32_t offset_out;       /* zero point of the output */
+    int32_t multiplier_out;
+    uint8_t reverse;          /* operand 1 less operand 0 */
+    int8_t left_shift;        /* of both inputs before they are scaled */
+    int8_t shift_a;
+    int8_t shift_b;
+    int8_t shift_out;
+    int8_t output_min;        /* clamp, inclusive */
+    int8_t output_max;        /* clamp, inclusive */
+} fedtiny_sub_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_sub_s8_params) == 56, fedtiny_sub_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_sub_s8_params, output_max) == 54, fedtiny_sub_s8_params_last);
+
+typedef struct {
+    uint32_t elements;        /* of a row */
+    uint32_t block;           /* elements after which an operand of one pixel begins again */
+    uint32_t step_a;          /* elements from block to block of operand 0; 0 for one pixel */
+    uint32_t step_b;          /* the same of operand 1 */
+    uint32_t constant;        /* offset of float: operand 1 where it is a constant */
+    uint32_t constant_stride; /* bytes of the constant from row to row */
+    uint32_t reverse;         /* operand 1 less operand 0 */
+    float output_min;         /* clamp, inclusive */
+    float output_max;         /* clamp, inclusive */
+} fedtiny_sub_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_sub_f32_params) == 36, fedtiny_sub_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_sub_f32_params, output_max) == 32, fedtiny_sub_f32_params_last);
+
+typedef struct {
+    uint32_t elements;        /* of a row */
+    uint32_t block;           /* elements after which an operand of one pixel begins again */
+    uint32_t step_a;          /* elements from block to block of operand 0; 0 for one pixel */
+    uint32_t step_b;          /* the same of operand 1 */
+    uint32_t constant;        /* offset of int8: operand 1 where it is a constant */
+    uint32_t constant_stride; /* bytes of the constant from row to row */
+    int32_t offset_a;         /* minus the zero point of operand 0 */
+    int32_t offset_b;         /* minus the zero point of operand 1 */
+    int32_t offset_out;       /* zero point of the output */
+    int32_t multiplier;
+    int8_t shift;
+    int8_t output_min;        /* clamp, inclusive */
+    int8_t output_max;        /* clamp, inclusive */
+} fedtiny_mul_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_mul_s8_params) == 44, fedtiny_mul_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_mul_s8_params, output_max) == 42, fedtiny_mul_s8_params_last);
+
+typedef struct {
+    uint32_t elements;        /* of a row */
+    uint32_t block;           /* elements after which an operand of one pixel begins again */
+    uint32_t step_a;          /* elements from block to block of operand 0; 0 for one pixel */
+    uint32_t step_b;          /* the same of operand 1 */
+    uint32_t constant;        /* offset of float: operand 1 where it is a constant */
+    uint32_t constant_stride; /* bytes of the constant from row to row */
+    float output_min;         /* clamp, inclusive */
+    float output_max;         /* clamp, inclusive */
+} fedtiny_binary_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_binary_f32_params) == 32, fedtiny_binary_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_binary_f32_params, output_max) == 28, fedtiny_binary_f32_params_last);
+
+typedef struct {
+    uint32_t table;    /* offset of int8 (256): the outputs of -128 .. 127 */
+    uint32_t elements; /* of a row */
+} fedtiny_unary_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_unary_s8_params) == 8, fedtiny_unary_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_unary_s8_params, elements) == 4, fedtiny_unary_s8_params_last);
+
+typedef struct {
+    uint32_t elements; /* of a row */
+    uint32_t function; /* its number in unary_f32.c */
+    float alpha;
+    float beta;
+} fedtiny_unary_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_unary_f32_params) == 16, fedtiny_unary_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_unary_f32_params, beta) == 12, fedtiny_unary_f32_params_last);
+
+typedef struct {
+    uint16_t in_w;     /* pixels of an input row */
+    uint16_t out_w;    /* pixels of an output row */
+    uint16_t channels;
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t pad_left;
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_max_pool2d_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_max_pool2d_s8_params) == 16, fedtiny_max_pool2d_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_max_pool2d_s8_params, output_max) == 15, fedtiny_max_pool2d_s8_params_last);
+
+typedef struct {
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+    uint16_t in_w;    /* pixels of an input row */
+    uint16_t out_w;   /* pixels of an output row */
+    uint16_t channels;
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t pad_left;
+} fedtiny_max_pool2d_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_max_pool2d_f32_params) == 24, fedtiny_max_pool2d_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_max_pool2d_f32_params, pad_left) == 20, fedtiny_max_pool2d_f32_params_last);
+
+typedef struct {
+    uint16_t in_h;     /* rows of the input */
+    uint16_t in_w;     /* pixels of an input row */
+    uint16_t channels;
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_global_max_pool2d_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_global_max_pool2d_s8_params) == 8, fedtiny_global_max_pool2d_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_global_max_pool2d_s8_params, output_max) == 7, fedtiny_global_max_pool2d_s8_params_last);
+
+typedef struct {
+    float output_min; /* clamp, inclusive */
+    float output_max; /* clamp, inclusive */
+    uint16_t in_h;    /* rows of the input */
+    uint16_t in_w;    /* pixels of an input row */
+    uint16_t channels;
+} fedtiny_global_max_pool2d_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_global_max_pool2d_f32_params) == 16, fedtiny_global_max_pool2d_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_global_max_pool2d_f32_params, channels) == 12, fedtiny_global_max_pool2d_f32_params_last);
+
 
 fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
@@ -483,6 +613,16 @@ fedtiny_status fedtiny_conv2d_planes_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_planes_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_planes_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_planes_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_sub_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_sub_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_mul_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_mul_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_unary_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_unary_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_max_pool2d_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_max_pool2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_global_max_pool2d_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_global_max_pool2d_f32(const fedtiny_call *call);
 
 #ifdef __cplusplus
 }

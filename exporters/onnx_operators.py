@@ -1,0 +1,72 @@
+"""The ONNX form of operators without weights: elementwise functions, pooling, movement of data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from fedtiny.compiler.ir import Add, Attributes, Node
+from fedtiny.compiler.operators import MaxPool2d, Mul, Sub, Unary
+from fedtiny.exporters.onnx_shapes import TO_NCHW, window
+
+if TYPE_CHECKING:
+    from fedtiny.exporters.onnx import _Writer as Writer
+
+Step = tuple[str, list[str], dict[str, Any]]
+"""An ONNX operator, its inputs after the first, its attributes."""
+
+
+def operand(writer: Writer, node: Node) -> str:
+    """The second input of an elementwise operator."""
+    name = node.inputs[1]
+    tensor = writer.graph[name]
+    if tensor.data is None:
+        return writer.values[name]
+    return writer.constant(name, TO_NCHW if len(tensor.shape) == 4 else None)
+
+
+def elementwise(writer: Writer, node: Node) -> list[Step]:
+    """Add, Sub and Mul; a reversed difference is the negated one."""
+    a = node.attributes
+    if isinstance(a, Sub) and a.reverse:
+        return [("Sub", [operand(writer, node)], {}), ("Neg", [], {})]
+    names = {Add: "Add", Sub: "Sub", Mul: "Mul"}
+    return [(names[type(a)], [operand(writer, node)], {})]
+
+
+def function(writer: Writer, node: Node) -> list[Step]:
+    """Functions of one value."""
+    a = node.attributes
+    assert isinstance(a, Unary)
+    match a.function:
+        case "relu" | "relu6":
+            return [writer.activation(a.function)]
+        case "leaky_relu":
+            return [("LeakyRelu", [], {"alpha": a.alpha})]
+        case "hard_sigmoid":
+            return [("HardSigmoid", [], {"alpha": a.alpha, "beta": a.beta})]
+        case _:
+            names = {
+                "hard_swish": "HardSwish",
+                "identity": "Identity",
+                "sigmoid": "Sigmoid",
+                "tanh": "Tanh",
+            }
+            return [(names[a.function], [], {})]
+
+
+def max_pool(writer: Writer, node: Node) -> list[Step]:
+    """MaxPool."""
+    a = node.attributes
+    assert isinstance(a, MaxPool2d)
+    return [("MaxPool", [], window(a.kernel, a.stride, a.padding))]
+
+
+OPERATORS: Mapping[type[Attributes], Callable[[Writer, Node], list[Step]]] = {
+    Add: elementwise,
+    MaxPool2d: max_pool,
+    Mul: elementwise,
+    Sub: elementwise,
+    Unary: function,
+}
+"""By the type of a node's attributes, the ONNX operators that it becomes."""
