@@ -65,11 +65,14 @@ class Method(ABC):
     Attributes:
         own_masks: Whether clients may change their masks while they train (`ClientStep.adopt`);
             then their masks travel with their weights.
+        dense_backward: Whether one iteration of a round that asks for something computes
+            gradients of all weights; for accounting.
         server: What the method may use: network, public data, fleet, options, current masks.
         tensors: State of the method's own, which checkpoints keep.
     """
 
     own_masks: ClassVar[bool] = False
+    dense_backward: ClassVar[bool] = False
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -147,7 +150,10 @@ class Method(ABC):
             last_batch: Of these, the samples of the last iteration.
             adjusting: Whether `client_extra` asked for something.
         """
-        return 3 * sparse * samples
+        flops = 3 * sparse * samples
+        if adjusting and self.dense_backward:
+            flops += 2 * (dense - sparse) * last_batch
+        return flops
 
     def communication_bytes(self, dense: float, sparse: float, adjusting: bool) -> float:
         """Bytes of one client's round, down and up, by the accounting that papers use.
