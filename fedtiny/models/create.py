@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from typing import cast
 
@@ -26,7 +27,8 @@ def create(name: str, input_shape: Sequence[int], classes: int, seed: int = 0) -
 
     Args:
         name: One of `model_names()`, or ``"package.module:factory"``, a function of
-            `(input_shape, classes)` that returns the module.
+            `(input_shape, classes)` that returns the module. ``"name@0.5"`` is the network with
+            that multiple of its channels, for networks that take a keyword `width`.
         input_shape: `(C, H, W)` of one sample.
         classes: Number of outputs.
         seed: Of the initial weights.
@@ -35,17 +37,39 @@ def create(name: str, input_shape: Sequence[int], classes: int, seed: int = 0) -
         UsageError: The name is unknown, the factory cannot be imported or fails, or the network
             does not take such inputs.
     """
+    name, width = _split_width(name)
     factory = _user_factory(name) if ":" in name else _named(name)
+    options = {} if width is None else {"width": width}
+    if options and "width" not in inspect.signature(factory).parameters:
+        raise UsageError(f"model {name!r} has no widths: its factory takes no keyword width.")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         try:
-            module = factory(tuple(input_shape), classes)
+            module = factory(tuple(input_shape), classes, **options)
         except Exception as error:
             raise UsageError(f"model {name!r} cannot be made: {error}.") from error
         if not isinstance(module, nn.Module):
             raise UsageError(f"model {name!r} returned a {type(module).__name__}, no nn.Module.")
         _check_output(name, module, input_shape, classes)
     return module
+
+
+def _split_width(name: str) -> tuple[str, float | None]:
+    """The network's name and its width, None where none is given.
+
+    Raises:
+        UsageError: The width is no positive number.
+    """
+    base, at, text = name.partition("@")
+    if not at:
+        return name, None
+    try:
+        width = float(text)
+    except ValueError:
+        width = math.nan
+    if not 0 < width < math.inf:
+        raise UsageError(f"model {name!r}: width is {text!r}; accepted is a number above 0.")
+    return base, width
 
 
 def _named(name: str) -> Callable[..., nn.Module]:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from fedtiny.models.prunable import Blocks
+from fedtiny.models.width import channels
 
 
 class Residual(nn.Module):
@@ -38,20 +39,23 @@ class Residual(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """The network; `stem_stride` is 1 in MLPerf Tiny's."""
+    """The network; `stem_stride` is 1 in MLPerf Tiny's, `width` multiplies the channels."""
 
-    def __init__(self, input_shape: Sequence[int], classes: int, stem_stride: int = 1) -> None:
+    def __init__(
+        self, input_shape: Sequence[int], classes: int, stem_stride: int = 1, width: float = 1.0
+    ) -> None:
         super().__init__()
+        c1, c2, c3 = (channels(count, width) for count in (16, 32, 64))
         self.stem = nn.Sequential(
-            nn.Conv2d(input_shape[0], 16, 3, stem_stride, 1, bias=False),
-            nn.BatchNorm2d(16),
+            nn.Conv2d(input_shape[0], c1, 3, stem_stride, 1, bias=False),
+            nn.BatchNorm2d(c1),
             nn.ReLU(),
         )
-        self.stage1 = Residual(16, 16, 1)
-        self.stage2 = Residual(16, 32, 2)
-        self.stage3 = Residual(32, 64, 2)
+        self.stage1 = Residual(c1, c1, 1)
+        self.stage2 = Residual(c1, c2, 2)
+        self.stage3 = Residual(c2, c3, 2)
         self.pool = nn.AdaptiveAvgPool2d(1)
-        self.output = nn.Linear(64, classes)
+        self.output = nn.Linear(c3, classes)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Map `(N, C, H, W)` to logits `(N, classes)`."""
@@ -70,6 +74,6 @@ class ResNet8(nn.Module):
         )
 
 
-def build(input_shape: Sequence[int], classes: int) -> nn.Module:
+def build(input_shape: Sequence[int], classes: int, width: float = 1.0) -> nn.Module:
     """Make the network."""
-    return ResNet8(input_shape, classes)
+    return ResNet8(input_shape, classes, width=width)

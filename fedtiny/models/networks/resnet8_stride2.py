@@ -9,6 +9,6 @@ from torch import nn
 from fedtiny.models.networks.resnet8 import ResNet8
 
 
-def build(input_shape: Sequence[int], classes: int) -> nn.Module:
+def build(input_shape: Sequence[int], classes: int, width: float = 1.0) -> nn.Module:
     """Make the network."""
-    return ResNet8(input_shape, classes, stem_stride=2)
+    return ResNet8(input_shape, classes, stem_stride=2, width=width)
