@@ -22,6 +22,7 @@ from fedtiny.compiler.frontends.onnx_file import from_onnx
 from fedtiny.compiler.ir import Graph, Relu
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters import onnx as onnx_exporter
+from fedtiny.exporters.tolerance import TOLERANCE_LSB
 from tests.graph_strategies import graphs, samples
 
 RELAXED = {
@@ -237,7 +238,7 @@ def test_quantize_static(kind, per_channel, activations, tmp_path):
     data = exported(kind, dynamo=False, open_batch=True, opset=17)
     data = quantized(data, kind.shape, tmp_path, per_channel, activations)
     _, difference = int8_difference(data, kind.shape, 60)
-    assert difference <= (onnx_exporter.TOLERANCE_LSB if kind is Residual else 1)
+    assert difference <= (TOLERANCE_LSB if kind is Residual else 1)
 
 
 @pytest.mark.quick
