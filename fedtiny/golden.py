@@ -21,7 +21,7 @@ from fedtiny.compiler.reference import execute
 from fedtiny.errors import UsageError
 from fedtiny.runtime.packing.layouts import encode
 
-REFERENCE = "fedtiny reference executor (TensorFlow Lite int8 specification)"
+REFERENCE = "the reference executor"
 
 
 @dataclass(frozen=True)
