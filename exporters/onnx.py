@@ -29,7 +29,6 @@ from onnx import TensorProto, helper
 
 from fedtiny.compiler.ir import (
     Activation,
-    Add,
     AveragePool2d,
     BatchNorm,
     Conv2d,
@@ -37,13 +36,14 @@ from fedtiny.compiler.ir import (
     FullyConnected,
     Graph,
     Node,
-    Padding,
     Relu,
     Reshape,
     Softmax,
     Tensor,
 )
 from fedtiny.errors import UnsupportedError
+from fedtiny.exporters.onnx_operators import OPERATORS
+from fedtiny.exporters.onnx_shapes import TO_NCHW, TO_NHWC, has_pixels, nchw, window
 from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
 
@@ -57,7 +57,6 @@ SPARSE_OVERHEAD_BYTES = 128
 """More than the records of a sparse initializer take beside those of a dense one."""
 
 BATCH = "N"
-TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
 _HELPERS = ("Mul", "Transpose")
 """Operators that only prepare what a node works on; the node's name goes to the first other one."""
 
@@ -155,7 +154,7 @@ class _Writer:
         return model
 
     def value_info(self, name: str) -> onnx.ValueInfoProto:
-        shape: list[str | int | None] = [BATCH, *_nchw(self.graph[name].shape)[1:]]
+        shape: list[str | int | None] = [BATCH, *nchw(self.graph[name].shape)[1:]]
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     def emit(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -255,17 +254,15 @@ class _Writer:
                 depthwise = isinstance(a, DepthwiseConv2d)
                 axes = (3, 0, 1, 2) if depthwise else TO_NCHW
                 constants = [self.constant(node.inputs[1], axes), self.constant(node.inputs[2])]
-                attributes = _window(kernel[1:3], a.stride, a.padding)
+                attributes = window(kernel[1:3], a.stride, a.padding)
                 attributes["dilations"] = list(a.dilation)
                 attributes["group"] = kernel[3] if isinstance(a, DepthwiseConv2d) else a.groups
                 return [("Conv", constants, attributes)]
             case FullyConnected():
                 constants = [self.constant(name) for name in node.inputs[1:]]
                 return [("Gemm", constants, {"transB": 1})]
-            case Add():
-                return [("Add", [self.values[node.inputs[1]]], {})]
             case AveragePool2d():
-                attributes = _window(a.kernel, a.stride, a.padding)
+                attributes = window(a.kernel, a.stride, a.padding)
                 return [("AveragePool", [], {**attributes, "count_include_pad": 0})]
             case BatchNorm():
                 constants = [self.constant(name) for name in node.inputs[1:]]
@@ -279,31 +276,20 @@ class _Writer:
             case Relu():
                 return []
             case _:
-                raise UnsupportedError(f"node {node.name!r}: {node.op} has no ONNX form.")
+                steps = OPERATORS.get(type(a))
+                if steps is None:
+                    raise UnsupportedError(f"node {node.name!r}: {node.op} has no ONNX form.")
+                return steps(self, node)
 
     def reshape(self, node: Node) -> list[tuple[str, list[str], dict[str, Any]]]:
         """Reshape in our element order: around it, maps are transposed where that matters."""
         before, after = self.graph[node.inputs[0]].shape, self.graph[node.output].shape
         steps: list[tuple[str, list[str], dict[str, Any]]] = []
-        if _has_pixels(before):
+        if has_pixels(before):
             steps.append(("Transpose", [], {"perm": TO_NHWC}))
-        wanted = after if _has_pixels(after) else _nchw(after)
+        wanted = after if has_pixels(after) else nchw(after)
         shape = self.initializer(f"{node.name}/shape", np.array([0, *wanted[1:]], np.int64))
         steps.append(("Reshape", [shape], {}))
-        if _has_pixels(after):
+        if has_pixels(after):
             steps.append(("Transpose", [], {"perm": TO_NCHW}))
         return steps
-
-
-def _window(kernel: Sequence[int], stride: tuple[int, int], padding: Padding) -> dict[str, Any]:
-    (top, bottom), (left, right) = padding
-    pads = [top, left, bottom, right]
-    return {"kernel_shape": list(kernel), "strides": list(stride), "pads": pads}
-
-
-def _nchw(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(shape[axis] for axis in TO_NCHW) if len(shape) == 4 else shape
-
-
-def _has_pixels(shape: tuple[int, ...]) -> bool:
-    return len(shape) == 4 and shape[1:3] != (1, 1)
