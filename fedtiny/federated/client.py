@@ -111,17 +111,18 @@ class _MethodHooks(Hooks):
         self.arrays: dict[str, Array] = {}
 
     def before(self, step: Step) -> None:
-        if step.iteration == self.method.at_iteration(step.iterations):
+        if self.request and step.iteration == self.method.at_iteration(step.iterations):
             self.arrays.update(self.method.on_client(step, self.request))
 
     def forward(self, step: Step) -> contextlib.AbstractContextManager[object]:
         return self.method.client_forward(step, self.request)
 
     def penalty(self, step: Step) -> torch.Tensor | None:
-        return self.method.client_penalty(step, self.request)
+        return self.method.client_penalty(step, self.request) if self.request else None
 
     def after_backward(self, step: Step) -> None:
-        self.arrays.update(self.method.on_gradients(step, self.request))
+        if self.request:
+            self.arrays.update(self.method.on_gradients(step, self.request))
 
 
 def train_task(client: Client, message: Message) -> Message:
@@ -138,9 +139,7 @@ def train_task(client: Client, message: Message) -> Message:
         for name, value in message.fields.items()
         if name.startswith("ask.")
     }
-    hooks = None
-    if request:
-        hooks = _MethodHooks(load_method(str(message.fields["method"])), request)
+    hooks = _MethodHooks(load_method(str(message.fields["method"])), request)
     number = message.number
     recipe = Recipe(
         int(number("epochs")),
@@ -155,7 +154,7 @@ def train_task(client: Client, message: Message) -> Message:
     client.values = None  # the trained weights leave the device; they are not the global state
     fields: dict[str, Field] = {"samples": len(client.data), "loss": trained.loss}
     values = client.codec.pack(client.module.state_dict(), trained.masks)
-    arrays: dict[str, Array] = {"values": values} | (hooks.arrays if hooks else {})
+    arrays: dict[str, Array] = {"values": values} | hooks.arrays
     if masks and any((trained.masks[name] ^ mask).any() for name, mask in masks.items()):
         arrays["own"] = client.codec.pack_masks(trained.masks, masks)
     return Message("trained", fields, arrays)

@@ -5,8 +5,8 @@ Training goes like this (see `fedtiny.federated.training`)::
     masks = method.init()
     for every round:
         request = method.client_extra(round)
-        clients train; where something is requested, each runs the method's static hooks
-            (`on_client`, `on_gradients`, `client_penalty`, `client_forward`)
+        clients train; each runs the method's static hooks: `client_forward` in every round,
+            `on_client`, `client_penalty` and `on_gradients` where something is requested
         values = [method.read_extra(reply) for the replies that are sound]
         weights = method.aggregate(updates)
         masks = method.server_update(weights, updates)
@@ -115,7 +115,7 @@ class Method(ABC):
     def client_forward(
         step: ClientStep, request: Mapping[str, Field]
     ) -> contextlib.AbstractContextManager[object]:
-        """Entered around a client's every forward pass."""
+        """Entered around a client's every forward pass, whatever is requested."""
         return contextlib.nullcontext()
 
     def read_extra(self, reply: Message) -> Any:

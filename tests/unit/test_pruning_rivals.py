@@ -18,7 +18,7 @@ from fedtiny.models import create
 from fedtiny.pruning import erk
 from fedtiny.pruning.masks import density, erk_counts, global_masks
 from fedtiny.pruning.method import Update
-from fedtiny.pruning.methods import feddst, fedrts, prunefl, snip, synflow
+from fedtiny.pruning.methods import feddst, fedmef, fedrts, prunefl, snip, synflow
 from fedtiny.pruning.top_gradients import TopGradients
 
 pytestmark = pytest.mark.quick
@@ -311,3 +311,53 @@ def test_thompson_sampling_learns_what_its_paper_says() -> None:
         - before[f"b.{name}"]
     )
     assert torch.allclose(moved, 10.0 * host.masks[name])
+
+
+def test_fedmef_backward_sees_the_largest_half_of_every_input() -> None:
+    torch.manual_seed(2)
+    conv, linear = nn.Conv2d(2, 3, 3, bias=False), nn.Linear(12, 2, bias=False)
+    module = nn.Sequential(conv, nn.ReLU(), nn.Flatten(), linear)
+    x = torch.randn(1, 2, 4, 4, requires_grad=True)
+    with fedmef.pruned_activations(module):
+        out = module(x)
+    assert torch.equal(out, module(x))
+    out.sum().backward()
+    assert conv.weight.grad is not None
+    assert linear.weight.grad is not None
+
+    def half(values: torch.Tensor) -> torch.Tensor:
+        flat = values.detach().reshape(-1).clone()
+        order = sorted(range(flat.numel()), key=lambda i: (-abs(float(flat[i])), i))
+        flat[order[flat.numel() // 2 :]] = 0
+        return flat.reshape(values.shape)
+
+    hidden = module[2](module[1](conv(x)))
+    assert torch.allclose(linear.weight.grad, half(hidden).expand(2, 12))
+    gradient = linear.weight.detach().sum(0).reshape(1, 3, 2, 2) * (conv(x) > 0)
+    weight = conv.weight.detach().clone().requires_grad_()
+    F.conv2d(half(x), weight).backward(gradient.detach())
+    assert weight.grad is not None
+    assert torch.allclose(conv.weight.grad, weight.grad, atol=1e-6)
+    assert not any(m._forward_hooks or m._forward_pre_hooks for m in module.modules())
+
+
+def test_fedmef_extrudes_the_weights_that_are_about_to_go() -> None:
+    host = server("fedmef", rounds=300)
+    method = fedmef.Method(host)
+    host.masks = method.init()
+    request = method.client_extra(10)
+    assert method.client_extra(11) == {}
+    step = a_step(host.module, host.masks)
+    penalty, size = 0.0, 0.0
+    for (name, mask), count in zip(host.masks.items(), request["counts"], strict=True):  # type: ignore[arg-type]
+        wanted = int(0.15 * (1 + math.cos(math.pi / 10)) * int(mask.sum()))
+        assert count == min(wanted, int((~mask).sum()))
+        weights = sorted(abs(float(w)) for w in host.module.get_parameter(name).detach()[mask])
+        penalty += sum(w * w for w in weights[:count])
+        size += sum(weights[:count])
+    step.optimizer.param_groups[0]["lr"] = 0.001
+    found = fedmef.Method.client_penalty(step, request)
+    assert float(found) == pytest.approx(1e-4 * penalty)
+    most = host.config.lr
+    rate = (2 * 5 - 2 * 2) / (2 * 5 - 2) * (2 / (1 + math.exp(-size)) - 1) * most
+    assert step.optimizer.param_groups[0]["lr"] == pytest.approx(min(most, max(0.001, rate)))
