@@ -19,7 +19,7 @@ from fedtiny.compiler.plan import (
     row_bytes,
     row_count,
 )
-from fedtiny.compiler.schedule import layers_order, rows_order
+from fedtiny.compiler.schedule import Stages, layers_order, rows_order
 from fedtiny.devices.profiles import Target
 from fedtiny.errors import UnsupportedError
 
@@ -34,7 +34,11 @@ MAX_TABLE = 0xFFFF
 
 
 def assemble(
-    graph: Graph, target: Target, layers: Sequence[Layer], schedule: Schedule, fed: bool = False
+    graph: Graph,
+    target: Target,
+    layers: Sequence[Layer],
+    schedule: Schedule | Stages,
+    fed: bool = False,
 ) -> ExecutionPlan:
     """Make a plan from layers whose kernels are chosen.
 
@@ -46,7 +50,8 @@ def assemble(
         graph: The graph.
         target: What it is compiled for.
         layers: One for every node but reshapes, in order; their offsets are filled in.
-        schedule: Order of the steps.
+        schedule: Order of the steps: layer by layer, in the stages of the smallest peak, or in
+            given stages.
         fed: Rows of the one input arrive one call at a time.
 
     Raises:
@@ -54,7 +59,13 @@ def assemble(
     """
     contracts = [layer.contract for layer in layers]
     flow = dataflow(graph, contracts)
-    program = (rows_order if schedule == "rows" else layers_order)(flow, fed)
+    if schedule == "layers":
+        program = layers_order(flow, fed)
+    elif schedule == "rows":
+        program = rows_order(flow, fed)
+    else:
+        program = rows_order(flow, fed, schedule)
+        schedule = "layers" if len(schedule) == len(layers) else "rows"
     found, offsets, shift = _placed(flow, program, target, fed)
     top = max(offset + item.size_bytes for item, offset in zip(found, offsets, strict=True))
     counters = _align(top, COUNTER_BYTES)

@@ -1,13 +1,26 @@
-"""How many instructions a kernel is expected to execute for a node."""
+"""How many instructions kernels and the executor are expected to execute."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
+from fedtiny.compiler import statistics
 from fedtiny.compiler.ir import Graph, Node
+from fedtiny.compiler.plan import ExecutionPlan, row_count
 from fedtiny.devices.profiles import Target
 from fedtiny.runtime import table
-from fedtiny.runtime.contract import Kernel
+from fedtiny.runtime.contract import Kernel, RowContract
+
+PROXY_SET = "cortex-a"
+"""Coefficients that rank kernels for targets that have none of their own.
+
+The compilers of such targets make of the same C loops what they make for this 64-bit core.
+"""
+
+WORK_INSTRUCTIONS = 6.0
+"""Of one multiply-accumulate (or element) where no candidate has coefficients: plain C loops."""
 
 SPARSE_FACTOR = 4.0
 """Work of one indexed multiply-accumulate in units of a dense one, where nothing was fitted.
@@ -27,23 +40,70 @@ def predict(kernel: Kernel, node: Node, graph: Graph, target: Target) -> float |
 
 def compare(
     kernels: Sequence[Kernel], node: Node, graph: Graph, target: Target
-) -> tuple[float, ...]:
-    """Costs of a node's candidates in one unit, for choosing between them.
+) -> tuple[float | None, ...]:
+    """Costs of a node's candidates for choosing between them, on the scale of instructions.
 
-    Instructions where every candidate has coefficients; otherwise multiply-accumulates, those of
-    kernels that follow an index or are references weighted by the factors above.
+    All from one set of coefficients: the target's own, or `PROXY_SET` where no kernel at all has
+    that one. A candidate without coefficients is not rated (None) where another has some: what
+    nobody counted is no reason to prefer it. Where none has any, all are rated by their work.
     """
-    predicted = [predict(kernel, node, graph, target) for kernel in kernels]
-    known = tuple(value for value in predicted if value is not None)
-    if len(known) == len(kernels):
-        return known
-    return tuple(_work(kernel, node, graph) for kernel in kernels)
+    name = cost_set(target)
+    found = tuple(table.instructions(kernel, node, graph, name) for kernel in kernels)
+    if any(cost is not None for cost in found):
+        return found
+    return tuple(WORK_INSTRUCTIONS * _work(kernel, node, graph) for kernel in kernels)
+
+
+def cost_set(target: Target) -> str:
+    """Name of the coefficients that rank kernels for a target."""
+    own = any(target.cost in kernel.cost for kernel in table.kernels())
+    return target.cost if own else PROXY_SET
+
+
+def steps(contract: RowContract, graph: Graph, target: Target) -> float:
+    """Instructions of the executor for the steps of one layer; 0 without coefficients."""
+    cost = table.executor_cost(cost_set(target))
+    return float(sum(cost.get(name, 0.0) * n for name, n in step_features(contract, graph).items()))
+
+
+def step_features(contract: RowContract, graph: Graph) -> dict[str, int]:
+    """Steps of a layer, accesses in them, pointers to rows and to padding."""
+    accesses = (*contract.inputs, contract.output)
+    rows = padding = 0
+    for access in accesses:
+        count = 1 if access.flat else row_count(graph[access.tensor])
+        window = 1 if access.flat else access.window
+        first = np.arange(contract.steps) * (0 if access.flat else access.advance) + access.start
+        inside = np.clip(np.minimum(first + window, count) - np.maximum(first, 0), 0, window)
+        rows += int(inside.sum())
+        padding += contract.steps * window - int(inside.sum())
+    return {
+        "steps": contract.steps,
+        "accesses": contract.steps * len(accesses),
+        "rows": rows,
+        "padding": padding,
+    }
+
+
+def program(entries: int, target: Target) -> float:
+    """Instructions of the executor for a program's entries and its start."""
+    cost = table.executor_cost(cost_set(target))
+    return cost.get("entries", 0.0) * entries + cost.get("start", 0.0)
+
+
+def executor(plan: ExecutionPlan) -> float:
+    """Instructions that a plan's program executes outside of kernels; 0 without coefficients."""
+    within = sum(steps(layer.contract, plan.graph, plan.target) for layer in plan.layers)
+    return within + program(len(plan.program), plan.target)
 
 
 def _work(kernel: Kernel, node: Node, graph: Graph) -> float:
-    features = table.packing(kernel).features(node, graph)
-    if "nonzero_macs" in features:
-        work = SPARSE_FACTOR * features["nonzero_macs"]
-    else:
-        work = features.get("macs", 0.0) * (REFERENCE_FACTOR if kernel.reference else 1.0)
-    return work + features.get("outputs", 0.0)
+    """Multiply-accumulates and elements, those of kernels that follow an index weighted; never 0.
+
+    It counts what the node asks for, not what a kernel's packing calls its features.
+    """
+    macs: float = statistics.macs(node, graph)
+    if "dense" not in kernel.patterns:
+        macs = SPARSE_FACTOR * statistics.macs_nonzero(node, graph)
+    elements = sum(graph[t].size for t in (*node.inputs, node.output) if graph[t].data is None)
+    return (REFERENCE_FACTOR if kernel.reference else 1.0) * macs + elements

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
-from fedtiny.compiler import cost
+from fedtiny.compiler import cost as cost_model
 from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.check_plan import check_plan
-from fedtiny.compiler.dataflow import dataflow, layer_nodes
+from fedtiny.compiler.dataflow import layer_nodes
+from fedtiny.compiler.flash import within_flash
 from fedtiny.compiler.ir import Graph, Node
-from fedtiny.compiler.lifetimes import items, peak_time
 from fedtiny.compiler.place_layouts import place_layouts
-from fedtiny.compiler.plan import FEED, ExecutionPlan, Layer, Schedule, row_bytes, row_count
-from fedtiny.compiler.schedule import rows_order, unroll
-from fedtiny.devices.profiles import Target
+from fedtiny.compiler.plan import ExecutionPlan, Layer, Schedule
+from fedtiny.compiler.selection import Option, Selection, Selector
+from fedtiny.devices.profiles import DeviceProfile, Target
 from fedtiny.errors import UnsupportedError, UsageError, unknown_name
 from fedtiny.runtime import table
-from fedtiny.runtime.contract import Kernel, RowContract
+from fedtiny.runtime.contract import Packed
 
 RamMode = Literal["min", "balanced", "speed"]
 RAM_MODES: tuple[RamMode, ...] = ("min", "balanced", "speed")
@@ -31,17 +31,42 @@ MAX_INPUTS = 2
 """Limits of the runtime: layers of a model, activation inputs of a layer."""
 
 
-@dataclass(frozen=True)
-class _Option:
-    """A kernel that can run a node."""
+STACK_RESERVE_BYTES = 2048
+"""Of a device's SRAM, left to the stack and static data, which are known only after a build."""
 
-    kernel: Kernel
-    contract: RowContract
-    cost: float
+RESOLUTION = 256
+"""Where a selection does not place within the SRAM, the next is sought this fraction below it."""
+
+_UNPACKED = Packed({})
+
+
+@dataclass(frozen=True)
+class PlanPoint:
+    """One point of the trade between memory and instructions.
+
+    Attributes:
+        arena_bytes: Of the plan, really placed.
+        arena_bound_bytes: The liveness bound of its program.
+        instructions: Estimated, kernels and executor; None without coefficients for the target.
+        kernels: By layer.
+        schedule: Order of its steps.
+        stages: First and last layer of every stage.
+    """
+
+    arena_bytes: int
+    arena_bound_bytes: int
+    instructions: float | None
+    kernels: tuple[str, ...]
+    schedule: Schedule
+    stages: tuple[tuple[int, int], ...]
 
 
 def plan(
-    graph: Graph, target: Target, ram: RamMode = "balanced", fed: bool = False
+    graph: Graph,
+    target: Target,
+    ram: RamMode = "balanced",
+    fed: bool = False,
+    device: DeviceProfile | None = None,
 ) -> ExecutionPlan:
     """Plan a lowered graph for a target.
 
@@ -50,8 +75,10 @@ def plan(
         target: What it is compiled for.
         ram: `"speed"` runs the fastest kernels layer by layer; `"min"` gives the smallest arena;
             `"balanced"` the smallest arena among plans with at most 10 % more predicted
-            instructions than the fastest.
+            instructions than the fastest, or, where a device is given, the plan with the fewest
+            instructions that fits its SRAM and flash (of flash, the constants alone are known).
         fed: Rows of the one input arrive one call at a time instead of lying in the arena.
+        device: The board, for `"balanced"`. Where nothing fits it, the smallest arena is planned.
 
     Raises:
         UnsupportedError: A node has no kernel here, or the model exceeds a limit of the runtime.
@@ -59,22 +86,131 @@ def plan(
     """
     if ram not in RAM_MODES:
         raise unknown_name("RAM mode", ram, RAM_MODES)
-    _check_graph(graph, fed)
-    if ram != "min" and not fed:  # planes are whole tensors: they do not stream
-        graph = place_layouts(graph, target)
-    nodes = layer_nodes(graph)
-    options = [_options(node, graph, target) for node in nodes]
-    schedules: tuple[Schedule, ...] = ("layers",) if ram == "speed" else ("layers", "rows")
-    best: ExecutionPlan | None = None  # of equal arenas the first one: the fastest
-    for choice in _choices(options, graph, ram, fed):
-        layers = [_layer(*item, graph, target) for item in zip(nodes, choice, strict=True)]
-        for schedule in schedules:
-            draft = assemble(graph, target, layers, schedule, fed)
-            if best is None or draft.arena_bytes < best.arena_bytes:
+    # Planes are whole tensors: they do not stream.
+    planner = _Planner(graph, target, fed, planes=ram != "min" and not fed)
+    if ram == "speed":
+        draft = planner.draft(planner.selector.fastest)
+    elif ram == "min":
+        draft = planner.smallest(inf)
+    elif device is None:
+        fastest = planner.draft(planner.selector.fastest)
+        draft = planner.smallest((1 + BALANCED_EXTRA) * planner.instructions(fastest))
+    else:
+        fits = planner.fitting(device)
+        if fits is None:
+            planner = _Planner(graph, target, fed)
+            fits = planner.fitting(device)
+        draft = planner.smallest(inf) if fits is None else fits
+    result = planner.packed(draft)
+    check_plan(result)
+    return result
+
+
+def curve(graph: Graph, target: Target, fed: bool = False) -> tuple[PlanPoint, ...]:
+    """What less memory costs in instructions: plans from the fastest to the smallest.
+
+    Every point is placed; none is worse than another in both figures.
+
+    Args:
+        graph: As for `plan`.
+        target: As for `plan`.
+        fed: As for `plan`.
+
+    Raises:
+        UnsupportedError: As for `plan`.
+    """
+    planner = _Planner(graph, target, fed)
+    points: list[PlanPoint] = []
+    for selection in planner.selector.curve():
+        draft = planner.draft(selection)
+        if points and draft.arena_bytes >= points[-1].arena_bytes:
+            continue
+        known = all(layer.instructions is not None for layer in draft.layers)
+        points.append(
+            PlanPoint(
+                arena_bytes=draft.arena_bytes,
+                arena_bound_bytes=draft.arena_bound_bytes,
+                instructions=planner.instructions(draft) if known else None,
+                kernels=tuple(layer.kernel.name for layer in draft.layers),
+                schedule=draft.schedule,
+                stages=selection.split,
+            )
+        )
+    return tuple(points)
+
+
+class _Planner:
+    """One graph's options, and plans of selections of them."""
+
+    def __init__(self, graph: Graph, target: Target, fed: bool, planes: bool = False) -> None:
+        _check_graph(graph, fed)
+        if planes:
+            graph = place_layouts(graph, target)
+        self.graph, self.target, self.fed = graph, target, fed
+        self.nodes = layer_nodes(graph)
+        self.options = [_options(node, graph, target) for node in self.nodes]
+        self.selector = Selector(graph, self.options, fed)
+
+    def draft(self, selection: Selection) -> ExecutionPlan:
+        """The plan of a selection, without constants."""
+        layers = [
+            Layer(node, option.kernel, option.contract, _UNPACKED, option.instructions)
+            for node, option in zip(self.nodes, self.chosen(selection), strict=True)
+        ]
+        return assemble(self.graph, self.target, layers, selection.split, self.fed)
+
+    def chosen(self, selection: Selection) -> list[Option]:
+        """The options of a selection."""
+        return [layer[k] for layer, k in zip(self.options, selection.choice, strict=True)]
+
+    def packed(self, draft: ExecutionPlan) -> ExecutionPlan:
+        """A plan with the constants of its layers."""
+        layers = (
+            replace(layer, packed=table.packing(layer.kernel).pack(layer.node, self.graph))
+            for layer in draft.layers
+        )
+        return replace(draft, layers=tuple(layers))
+
+    def instructions(self, draft: ExecutionPlan) -> float:
+        """What plans are compared by: kernels and executor."""
+        by_kernel = [{o.kernel.name: o.cost for o in options} for options in self.options]
+        cost = sum(
+            known[layer.kernel.name] for known, layer in zip(by_kernel, draft.layers, strict=True)
+        )
+        return cost + cost_model.program(len(draft.program), self.target)
+
+    def smallest(self, limit: float) -> ExecutionPlan:
+        """The smallest arena within a limit of instructions."""
+        best = self.draft(self.selector.fastest)
+        for selection in self.selector.smallest(limit):
+            draft = self.draft(selection)
+            if draft.arena_bytes < best.arena_bytes and self.instructions(draft) <= limit:
                 best = draft
-    assert best is not None
-    check_plan(best)
-    return best
+            if best.arena_bytes == best.arena_bound_bytes:
+                break
+        return best
+
+    def fitting(self, device: DeviceProfile) -> ExecutionPlan | None:
+        """The fewest instructions within a device's SRAM and flash; None where nothing fits."""
+        sram = device.sram_bytes - STACK_RESERVE_BYTES
+        limit = sram
+        while (found := self.selector.under(limit)) is not None:
+            if device.flash_bytes is not None:
+                found = within_flash(self.selector, found, self.flash_bytes, device.flash_bytes)
+                if found is None:
+                    return None
+            draft = self.draft(found)
+            if draft.arena_bytes <= sram:
+                return draft
+            limit = min(limit, found.peak_bytes) - max(1, sram // RESOLUTION)
+        return None
+
+    def flash_bytes(self, layer: int, option: int) -> int:
+        """Constants of a layer."""
+        kernel = self.options[layer][option].kernel
+        packed = table.packing(kernel).pack(self.nodes[layer], self.graph)
+        arrays = sum(constant.array.nbytes for constant in packed.constants)
+        return arrays + table.param_struct(kernel.params).itemsize
 
 
 def _check_graph(graph: Graph, fed: bool) -> None:
@@ -101,16 +237,22 @@ def _check_graph(graph: Graph, fed: bool) -> None:
             raise UnsupportedError(f"input {name!r} of model {graph.name!r} is never read")
 
 
-def _options(node: Node, graph: Graph, target: Target) -> tuple[_Option, ...]:
+def _options(node: Node, graph: Graph, target: Target) -> tuple[Option, ...]:
     kernels = table.candidates(node, graph, target.isa)
     activations = [name for name in node.inputs if graph[name].data is None]
     if not kernels or len(activations) > MAX_INPUTS:
         raise _unsupported(node, graph, target)
-    costs = cost.compare(kernels, node, graph, target)
-    return tuple(
-        _Option(kernel, table.packing(kernel).contract(node, graph), price)
-        for kernel, price in zip(kernels, costs, strict=True)
-    )
+    found = []
+    costs = cost_model.compare(kernels, node, graph, target)
+    counted = cost_model.cost_set(target) == target.cost
+    for kernel, cost in zip(kernels, costs, strict=True):
+        if cost is None:
+            continue
+        contract = table.packing(kernel).contract(node, graph)
+        total = round(cost + cost_model.steps(contract, graph, target))
+        known = cost if counted and target.cost in kernel.cost else None
+        found.append(Option(kernel, contract, total, known))
+    return tuple(found)
 
 
 def _unsupported(node: Node, graph: Graph, target: Target) -> UnsupportedError:
@@ -125,81 +267,4 @@ def _unsupported(node: Node, graph: Graph, target: Target) -> UnsupportedError:
     shapes = ", ".join(f"{name} {graph[name].shape}" for name in (*node.inputs, node.output))
     return UnsupportedError(
         f"{what}: no {dtype} kernel of {node.op} accepts {node.attributes} with {shapes}."
-    )
-
-
-def _choices(
-    options: Sequence[tuple[_Option, ...]], graph: Graph, ram: RamMode, fed: bool
-) -> Iterator[tuple[_Option, ...]]:
-    """Kernel choices worth planning, from the fastest to the one that needs least memory."""
-    fastest = tuple(min(o, key=lambda x: (x.cost, x.kernel.reference)) for o in options)
-    yield fastest
-    if ram == "speed":
-        return
-    limit = float("inf") if ram == "min" else (1 + BALANCED_EXTRA) * _price(fastest)
-    relieved = _relieved(options, fastest, graph, limit, fed)
-    if relieved != fastest:
-        yield relieved
-    smallest = tuple(min(o, key=lambda x: _memory(x, graph)) for o in options)
-    if smallest not in (fastest, relieved) and _price(smallest) <= limit:
-        yield smallest
-
-
-def _price(choice: Sequence[_Option]) -> float:
-    return sum(option.cost for option in choice)
-
-
-def _relieved(
-    options: Sequence[tuple[_Option, ...]],
-    fastest: Sequence[_Option],
-    graph: Graph,
-    limit: float,
-    fed: bool,
-) -> tuple[_Option, ...]:
-    """Give the layer that runs at the peak a kernel that needs less, as long as that is affordable.
-
-    Only that layer's scratch counts at the peak, so that no other layer has to become slower.
-    """
-    choice = list(fastest)
-    while (index := _layer_at_peak(choice, graph, fed)) is not None:
-        now = choice[index]
-        rest = _price(choice) - now.cost
-        smaller = [
-            option
-            for option in options[index]
-            if _memory(option, graph)[0] < _memory(now, graph)[0] and rest + option.cost <= limit
-        ]
-        if not smaller:
-            break
-        choice[index] = min(smaller, key=lambda option: (option.cost, option.kernel.reference))
-    return tuple(choice)
-
-
-def _layer_at_peak(choice: Sequence[_Option], graph: Graph, fed: bool) -> int | None:
-    """The layer that runs when streaming has most bytes alive; None when the input is arriving."""
-    flow = dataflow(graph, [option.contract for option in choice])
-    program = rows_order(flow, fed)
-    step = peak_time(items(flow, program, fed)) // 2
-    layer = list(unroll(program))[step] if step >= 0 else FEED
-    return None if layer == FEED else layer
-
-
-def _memory(option: _Option, graph: Graph) -> tuple[int, bool, float, bool]:
-    """Bytes that one step needs at least, then what breaks ties."""
-    contract = option.contract
-    step_bytes = contract.scratch_bytes + contract.state_bytes
-    for access in (*contract.inputs, contract.output):
-        tensor = graph[access.tensor]
-        rows = row_count(tensor)
-        step_bytes += row_bytes(tensor) * (rows if access.flat else min(access.window, rows))
-    return step_bytes, contract.overlap == "none", option.cost, option.kernel.reference
-
-
-def _layer(node: Node, option: _Option, graph: Graph, target: Target) -> Layer:
-    return Layer(
-        node=node,
-        kernel=option.kernel,
-        contract=option.contract,
-        packed=table.packing(option.kernel).pack(node, graph),
-        instructions=cost.predict(option.kernel, node, graph, target),
     )

@@ -13,27 +13,31 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fedtiny.compiler.dataflow import INPUT, Dataflow, LayerFlow
+from fedtiny.compiler.dataflow import Dataflow
 from fedtiny.compiler.plan import FEED, Run
+from fedtiny.compiler.stage import StageSimulator
 
 RUN_LIMIT = 64
 """Most steps of one program entry."""
 
 
+Stages = Sequence[tuple[int, int]]
+"""Consecutive stages `(first, last)` that hold every layer once."""
+
+
 def layers_order(flow: Dataflow, fed: bool = False) -> tuple[Run, ...]:
     """Every layer runs all its steps before the next layer starts."""
-    order: list[int] = []
-    for index in range(len(flow.layers)):
-        stage = _Stage(flow, fed, index, index)
-        order += stage.run()
-    return _entries(flow, order, fed)
+    return rows_order(flow, fed, [(index, index) for index in range(len(flow.layers))])
 
 
-def rows_order(flow: Dataflow, fed: bool = False) -> tuple[Run, ...]:
-    """Row streaming, in the stages that give the smallest peak of living bytes."""
+def rows_order(flow: Dataflow, fed: bool = False, split: Stages | None = None) -> tuple[Run, ...]:
+    """Row streaming within given stages, or those that give the smallest peak of living bytes."""
+    simulator = StageSimulator(flow, fed)
     order: list[int] = []
-    for first, last in stages(flow, fed):
-        order += _Stage(flow, fed, first, last).run()
+    for first, last in stages(flow, fed) if split is None else split:
+        found = simulator.run(first, last)
+        assert found is not None
+        order += found.order
     return _entries(flow, order, fed)
 
 
@@ -45,9 +49,10 @@ def stages(flow: Dataflow, fed: bool = False) -> tuple[tuple[int, int], ...]:
     the fewest stages is taken.
     """
     count = len(flow.layers)
-    whole = _Stage(flow, fed, 0, count - 1)
-    whole.run()
-    limit = whole.peak
+    simulator = StageSimulator(flow, fed)
+    whole = simulator.run(0, count - 1)
+    assert whole is not None
+    limit = whole.peak(flow)
     best: list[tuple[int, int, tuple[tuple[int, int], ...]] | None] = [(0, 0, ())]
     for last in range(count):
         found = None
@@ -56,10 +61,11 @@ def stages(flow: Dataflow, fed: bool = False) -> tuple[tuple[int, int], ...]:
             if before is None:
                 continue
             bound = min(limit, found[0] if found else limit)
-            stage = _Stage(flow, fed, first, last)
-            if before[0] > bound or not stage.within(bound):
+            stage = simulator.run(first, last, bound) if before[0] <= bound else None
+            if stage is None:
                 continue
-            option = (max(before[0], stage.peak), before[1] + 1, (*before[2], (first, last)))
+            peak = max(before[0], stage.peak(flow))
+            option = (peak, before[1] + 1, (*before[2], (first, last)))
             if found is None or option[:2] < found[:2]:
                 found = option
         best.append(found)
@@ -87,141 +93,3 @@ def _entries(flow: Dataflow, order: list[int], fed: bool) -> tuple[Run, ...]:
         else:
             entries.append(Run(layer))
     return tuple(entries)
-
-
-class _Stage:
-    """Runs layers `first .. last` step by step and counts the bytes that are alive.
-
-    Before a stage every earlier layer has run completely and no later one has started.
-    """
-
-    def __init__(self, flow: Dataflow, fed: bool, first: int, last: int) -> None:
-        self.flow = flow
-        self.first, self.last = first, last
-        self.order: list[int] = []
-        self.progress = [0] * len(flow.layers)
-        for index in range(first):
-            self.progress[index] = flow.layers[index].steps
-        self.made = [0] * len(flow.storages)  # rows that exist
-        self.final = [0] * len(flow.storages)  # rows that may be read
-        for index, storage in enumerate(flow.storages):
-            if storage.writer == INPUT:
-                rows = self._fed_before(index) if fed else storage.rows
-            else:
-                rows = storage.rows if storage.writer < first else 0
-            self.made[index] = self.final[index] = rows
-        self.bytes = [self._alive(index) for index in range(len(flow.storages))]
-        self.state = 0
-        self.live = sum(self.bytes)
-        self.peak = self.live
-
-    def run(self) -> list[int]:
-        """The steps of the stage, in order; `FEED` where an input row has to arrive first."""
-        self._advance(None)
-        return self.order
-
-    def within(self, limit: int) -> bool:
-        """Run the stage, giving up once more than `limit` bytes are alive."""
-        return self._advance(limit)
-
-    def _advance(self, limit: int | None) -> bool:
-        stage = range(self.first, self.last + 1)
-        ready = {index for index in stage if self._runnable(index)}
-        left = sum(self.flow.layers[index].steps for index in stage)
-        while left:
-            if limit is not None and self.peak > limit:
-                return False
-            if ready:
-                index = max(ready)
-                self._step(index)
-                left -= 1
-                if not self._runnable(index):
-                    ready.discard(index)
-                touched = self.flow.layers[index].write.storage
-            else:
-                # Only a row of the input can be missing: the graph is topologically sorted.
-                touched = 0
-                self._feed()
-            for reader, _ in self.flow.readers[touched]:
-                if reader in stage and self._runnable(reader):
-                    ready.add(reader)
-        return limit is None or self.peak <= limit
-
-    def _fed_before(self, storage: int) -> int:
-        """Input rows that earlier stages have asked for."""
-        return max(
-            (t.high[-1] for layer, t in self.flow.readers[storage] if layer < self.first), default=0
-        )
-
-    def _runnable(self, index: int) -> bool:
-        layer, step = self.flow.layers[index], self.progress[index]
-        if step == layer.steps:
-            return False
-        return all(self.final[touch.storage] >= touch.high[step] for touch in layer.reads)
-
-    def _alive(self, index: int) -> int:
-        """Bytes of a storage that exist and will still be read (or are the result)."""
-        storage = self.flow.storages[index]
-        if storage.output:
-            freed = 0
-        else:
-            freed = storage.rows
-            for reader, touch in self.flow.readers[index]:
-                step = self.progress[reader]
-                if step < self.flow.layers[reader].steps:
-                    freed = min(freed, touch.low[step])
-        rows = max(0, self.made[index] - freed)
-        if storage.contiguous and rows:
-            rows = storage.rows
-        return rows * storage.row_bytes
-
-    def _update(self, index: int) -> int:
-        """Recount one storage; returns how many bytes were freed (negative: made)."""
-        before, now = self.bytes[index], self._alive(index)
-        self.bytes[index] = now
-        self.live += now - before
-        return before - now
-
-    def _feed(self) -> None:
-        if self.flow.storages[0].writer != INPUT or self.made[0] == self.flow.storages[0].rows:
-            raise AssertionError("no layer can run and no input row is left")
-        self.made[0] += 1
-        self.final[0] += 1
-        self.order.append(FEED)
-        self._update(0)
-        self.peak = max(self.peak, self.live + self.state)
-
-    def _step(self, index: int) -> None:
-        layer, step = self.flow.layers[index], self.progress[index]
-        out = layer.write.storage
-        storage = self.flow.storages[out]
-        if step == 0:
-            self.state += layer.state_bytes
-        fixed = self.state + layer.scratch_bytes
-        self.peak = max(self.peak, self.live + fixed)
-        made = max(self.made[out], layer.write.high[step])
-        if storage.contiguous:
-            written = storage.rows * storage.row_bytes if self.bytes[out] == 0 else 0
-        else:
-            written = (made - self.made[out]) * storage.row_bytes
-        self.progress[index] = step + 1
-        freed = {t.storage: self._update(t.storage) for t in layer.reads}
-        self._count_writing(layer, fixed, written, freed)
-        self.made[out] = made
-        self.final[out] = max(self.final[out], self.flow.complete[index][step])
-        self._update(out)
-        self.order.append(index)
-        if step + 1 == layer.steps:
-            self.state -= layer.state_bytes
-
-    def _count_writing(
-        self, layer: LayerFlow, fixed: int, written: int, freed: dict[int, int]
-    ) -> None:
-        """Raise the peak to what is alive while the step writes its output."""
-        if layer.overlap == "any":
-            kept = 0
-        elif layer.overlap == "same_address":
-            kept = sum(freed.values()) - min(written, max(freed.values(), default=0))
-        else:
-            kept = sum(freed.values())
-        self.peak = max(self.peak, self.live + kept + fixed + written)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.runtime.contract import Constant, Packed, RowContract
 from fedtiny.runtime.packing import csr, geometry, requantization
-from fedtiny.runtime.packing.tile import Tile, tap_offsets, tile
+from fedtiny.runtime.packing.tile import Tile, gather_features, tap_offsets, tile
 
 LANES = 8
 
@@ -106,7 +106,7 @@ def window_outputs(node: Node, graph: Graph) -> int:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """What work is done for: entries and outputs in whole tiles, elements gathered, tiles."""
+    """What work is done for: entries, channels, outputs, tiles, rows, and what gathering takes."""
     window = geometry.window(node, graph)
     return tile_features(node, graph, tile(window, LANES), LANES)
 
@@ -122,10 +122,10 @@ def tile_features(node: Node, graph: Graph, shape: Tile, pixels: int) -> dict[st
         "nonzero_macs": nonzeros * window.out_h * window.out_w,
         "tile_entries": tiles * (csr.entry_count(weights, offsets) if int8 else nonzeros),
         "tile_channels": tiles * window.out_c,
-        "tile_elements": tiles * shape.elements,
-        "tile_columns": tiles * shape.elements // shape.channels,
+        **gather_features(window, shape, pixels),
         "outputs": window.out_h * window.out_w * window.out_c,
         "tiles": tiles,
+        "rows": window.out_h,
     }
 
 

@@ -65,14 +65,24 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Multiply-accumulates and outputs in whole blocks, elements gathered, pixel pairs."""
+    """What one inference executes.
+
+    Multiply-accumulates in whole blocks, outputs, channels of pixel pairs, taps gathered and the
+    bytes in them (padding; four at a time; one at a time), pixel pairs, rows.
+    """
     window = geometry.window(node, graph)
     pairs = window.out_h * -(-window.out_w // PIXELS)
     channels = -(-window.out_c // CHANNELS) * CHANNELS
-    taps = window.kernel_h * window.kernel_w * window.in_c
+    taps = pairs * PIXELS * window.kernel_h * window.kernel_w
+    inside = window.inner_taps()
     return {
-        "macs": pairs * PIXELS * channels * taps,
+        "macs": taps * window.in_c * channels,
         "outputs": window.out_h * window.out_w * window.out_c,
-        "gathered": pairs * PIXELS * taps,
+        "pair_channels": pairs * window.out_c,
+        "taps": taps,
+        "padding": (taps - inside) * window.in_c,
+        "gathered_fours": inside * (window.in_c // 4),
+        "gathered": inside * (window.in_c % 4),
         "pairs": pairs,
+        "rows": window.out_h,
     }

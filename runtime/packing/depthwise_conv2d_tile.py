@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.runtime.contract import Constant, Packed, RowContract
 from fedtiny.runtime.packing import depthwise_conv2d, geometry, requantization
-from fedtiny.runtime.packing.tile import tap_offsets, tile
+from fedtiny.runtime.packing.tile import gather_features, tap_offsets, tile
 
 LANES = 8
 
@@ -59,7 +59,7 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Taps of channels in whole tiles, channels, elements gathered, outputs, tiles."""
+    """Taps of channels in whole tiles, channels, outputs, rows, and what gathering takes."""
     window = geometry.window(node, graph)
     shape = tile(window, LANES)
     tiles = window.out_h * -(-window.out_w // LANES)
@@ -69,8 +69,8 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
         "macs": outputs * taps,
         "tile_taps": tiles * taps * window.in_c,
         "tile_channels": tiles * window.in_c,
-        "tile_elements": tiles * shape.elements,
-        "tile_columns": tiles * shape.elements // shape.channels,
+        **gather_features(window, shape, LANES),
         "outputs": outputs,
         "tiles": tiles,
+        "rows": window.out_h,
     }

@@ -40,6 +40,11 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Additions; outputs; input rows."""
+    """Additions; input pixels; outputs; input rows."""
     window = geometry.window(node, graph)
-    return {"macs": graph[node.inputs[0]].size, "outputs": window.in_c, "rows": window.in_h}
+    return {
+        "macs": graph[node.inputs[0]].size,
+        "pixels": window.in_h * window.in_w,
+        "outputs": window.in_c,
+        "rows": window.in_h,
+    }

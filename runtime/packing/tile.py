@@ -61,3 +61,26 @@ def tap_offsets(window: Window, shape: Tile) -> NDArray[np.int64]:
         for o in range(window.out_c)
     ]
     return np.array(found, np.int64)
+
+
+def gather_features(window: Window, shape: Tile, lanes: int) -> dict[str, float]:
+    """What gathering the tiles of one inference executes, for tiles of `lanes` output pixels.
+
+    Bytes set to padding, rows copied, columns looked at in them, those inside the image, channels
+    copied four at a time and one at a time.
+    """
+    tops = np.arange(window.out_h)[:, None] * window.stride_h - window.pad_top
+    rows = tops + np.arange(window.kernel_h) * window.dilation_h
+    rows_inside = int(((rows >= 0) & (rows < window.in_h)).sum())
+    lefts = np.arange(0, window.out_w, lanes)[:, None] * window.stride_w - window.pad_left
+    steps = np.arange(shape.columns)[:, None] * window.stride_w + np.arange(shape.phases)
+    columns = lefts + steps.reshape(-1)
+    columns_inside = int(((columns >= 0) & (columns < window.in_w)).sum()) * rows_inside
+    return {
+        "tile_elements": window.out_h * len(lefts) * shape.elements,
+        "tile_rows": rows_inside * len(lefts) * shape.phases,
+        "tile_columns": rows_inside * columns.size,
+        "columns_inside": columns_inside,
+        "gathered_fours": columns_inside * (window.in_c // 4),
+        "gathered": columns_inside * (window.in_c % 4),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -14,11 +15,11 @@ from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.dataflow import layer_nodes
 from fedtiny.compiler.ir import BatchNorm, Graph, Node, Pattern, Relu, Tensor
 from fedtiny.compiler.plan import FEED, Run
-from fedtiny.compiler.planner import RAM_MODES, plan
+from fedtiny.compiler.planner import RAM_MODES, STACK_RESERVE_BYTES, curve, plan
 from fedtiny.compiler.reference import execute
 from fedtiny.compiler.schedule import unroll
 from fedtiny.compiler.serialize import FEED_ENTRY, tables
-from fedtiny.devices.profiles import target
+from fedtiny.devices.profiles import DeviceProfile, target, targets
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Access, RowContract
@@ -75,7 +76,7 @@ def test_a_sparse_layer_takes_the_sparse_kernel():
 
 
 @pytest.mark.quick
-def test_costs_are_instructions_only_where_all_have_coefficients():
+def test_costs_are_of_one_set_and_what_was_not_counted_is_not_rated():
     graph = resnet8(density=0.5)
     node = graph.nodes[1]
     kernels = table.candidates(node, graph, ())
@@ -84,11 +85,71 @@ def test_costs_are_instructions_only_where_all_have_coefficients():
     fitted = [replace(k, cost={"cortex-m4": {"outputs": 2.0}}) for k in kernels]
     outputs = 32 * 32 * 16
     assert cost.compare(fitted, node, graph, M4) == (2.0 * outputs,) * len(kernels)
-    assert cost.compare([plain[0], *fitted[1:]], node, graph, M4) == work
+    mixed = cost.compare([plain[0], *fitted[1:]], node, graph, M4)
+    assert mixed == (None, *(2.0 * outputs,) * (len(kernels) - 1))
     assert cost.predict(plain[0], node, graph, M4) is None
     # Without coefficients an index pays below density 0.25, and a reference never.
     by_name = dict(zip((k.name for k in kernels), work, strict=True))
     assert by_name["conv2d_csr_s8"] > by_name["conv2d_im2col_s8"] < by_name["conv2d_s8"]
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+@pytest.mark.parametrize("name", sorted(targets()))
+def test_every_target_rates_every_layer_and_never_with_nothing(name, dtype):
+    to = target(name)
+    for graph in (resnet8(dtype, density=0.1), dscnn(dtype, 16), flattened(dtype)):
+        for node in layer_nodes(graph):
+            kernels = table.candidates(node, graph, to.isa)
+            costs = cost.compare(kernels, node, graph, to)
+            rated = [c for c in costs if c is not None]
+            assert rated
+            assert min(rated) >= graph[node.output].size
+            plain = [replace(k, cost={}) for k in kernels]
+            assert min(cost.compare(plain, node, graph, to)) >= graph[node.output].size
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("name", sorted(targets()))
+def test_plain_references_run_nowhere_where_something_faster_exists(name):
+    made = plan(resnet8(density=0.1), target(name), "speed")
+    assert not any("conv2d_s8" in layer.kernel.name for layer in made.layers)
+
+
+def board(sram_bytes: int, flash_bytes: int | None = None) -> DeviceProfile:
+    return DeviceProfile("board", "", "cortex-m4", "", 1, flash_bytes, sram_bytes)
+
+
+@pytest.mark.quick
+def test_a_device_gets_the_fewest_instructions_that_fit_it():
+    graph = resnet8(size=16)
+    points = curve(graph, M4)
+    assert len(points) > 3
+    for faster, smaller in pairwise(points):
+        assert faster.instructions < smaller.instructions
+        assert faster.arena_bytes > smaller.arena_bytes
+    for faster, smaller in pairwise(points):
+        budget = (faster.arena_bytes + smaller.arena_bytes) // 2
+        made = plan(graph, M4, device=board(budget + STACK_RESERVE_BYTES))
+        assert made.arena_bytes <= budget
+        assert sum(layer.instructions for layer in made.layers) <= 1.05 * smaller.instructions
+    smallest = plan(graph, M4, device=board(1))
+    assert smallest.arena_bytes == plan(graph, M4, "min").arena_bytes
+
+
+@pytest.mark.quick
+def test_a_device_without_flash_for_the_fastest_kernels_gets_smaller_constants():
+    graph = resnet8(size=16, width=4, density=0.6)
+    ample = plan(graph, M4, device=board(1 << 20, 1 << 20))
+    sizes = [len(tables(p).constants) for p in (ample, plan(graph, M4, "min"))]
+    budget = sizes[0] - 200
+    tight = plan(graph, M4, device=board(1 << 20, budget))
+    assert sum(a.nbytes for layer in tight.layers for a in arrays(layer)) <= budget
+    assert sum(x.instructions for x in tight.layers) > sum(x.instructions for x in ample.layers)
+
+
+def arrays(layer):
+    return [constant.array for constant in layer.packed.constants]
 
 
 @pytest.fixture
