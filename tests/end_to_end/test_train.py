@@ -375,3 +375,21 @@ def test_calibration_is_the_compilers(config: TrainConfig, tmp_path: Path) -> No
     whole = observe(model.module(), [images])
     assert whole.keys() == model.ranges.keys()
     assert len(whole) > 10
+
+
+def test_too_few_answers_leave_the_model_as_it_was(
+    config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = client.train_task
+
+    def fails(who: client.Client, message: Message) -> Message:
+        if who.index and message.fields["round"] == 2:
+            raise MemoryError("too big")
+        return plain(who, message)
+
+    monkeypatch.setitem(client.TASKS, "train", fails)
+    config = dataclasses.replace(config, cohort=None, min_cohort=2, rounds=3)
+    history = run(config, tmp_path / "run")["history"]
+    assert [e["what"] for e in history[1]["events"]] == ["client dropped"] * 3 + ["too few answers"]
+    assert history[1]["loss"] == history[0]["loss"] != history[2]["loss"]
+    assert [row["mask_changes"] > 0 for row in history] == [True, False, True]
