@@ -29,7 +29,7 @@ from tests.kernels import single_node
 from tests.kernels.single_node import Case
 
 LAYERS = 24
-FINER = {"nonzero_macs": {"tile_entries"}, "macs": {"inner_taps", "tile_taps"}}
+FINER = {"nonzero_macs": {"tile_entries", "vector_macs"}, "macs": {"inner_taps", "tile_taps"}}
 """Features that are left out where others say the same more exactly."""
 
 SAME = ((1, 1), (1, 1))
@@ -58,10 +58,13 @@ def layers(kernel: Kernel) -> list[Case]:
         )
         if kernel.op == "fully_connected":
             case = replace(case, size=(1, 1, rng.choice([16, 64, 100, 256, 640])))
-        elif kernel.packing == "global_average_pool2d":
+        elif kernel.packing.endswith("global_average_pool2d"):
             case = replace(case, kernel=case.size[:2], stride=(1, 1), padding=NONE)
         elif kernel.op == "average_pool2d":
             case = replace(case, kernel=(2, 2), padding=NONE)
+        if "chw" in (kernel.layout_in, kernel.layout_out):  # whole tensors, not rows
+            case = replace(case, size=(case.size[1], *case.size[1:]))
+            case = replace(case, kernel=case.size[:2]) if kernel.op == "average_pool2d" else case
         found.append(case)
     return found
 
@@ -71,6 +74,7 @@ def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str,
     rows, counts = [], []
     for case in layers(kernel):
         graph = single_node.BUILDERS[kernel.op](case, kernel.dtype)  # type: ignore[arg-type]
+        graph = single_node.in_layouts(graph, kernel)
         node, module = graph.nodes[0], table.packing(kernel)
         if module.supports(node, graph):
             rows.append(module.features(node, graph))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from unittest import mock
@@ -60,9 +61,13 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
         target: The emulated target.
         compiler: `"gcc"`, `"zig"` or None for whichever is there.
     """
+    with ExitStack() as patches:
+        if "chw" in (kernel.layout_in, kernel.layout_out):
+            graph = single_node.between_conversions(graph)
+        else:
+            patches.enter_context(mock.patch.object(table, "candidates", return_value=(kernel,)))
+        plan = planner.plan(graph, target, "min")  # keeps the layouts that the graph has
     data = single_node.data(graph)
-    with mock.patch.object(table, "candidates", return_value=(kernel,)):
-        plan = planner.plan(graph, target, "min")  # whatever layout the kernel wants
     ends = [
         tuple(TensorType(graph[n].shape, graph[n].dtype) for n in names)
         for names in (graph.inputs, graph.outputs)
@@ -77,7 +82,8 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
     else:
         np.testing.assert_allclose(result.outputs[0], expected, rtol=1e-4, atol=1e-4)
     assert result.layer_instructions is not None
-    return result.layer_instructions[0]
+    index = next(i for i, layer in enumerate(plan.layers) if layer.kernel.name == kernel.name)
+    return result.layer_instructions[index]
 
 
 def figures(

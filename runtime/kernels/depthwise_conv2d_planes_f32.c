@@ -1,4 +1,4 @@
-/* depthwise_conv2d on channel planes, float; see src/planes_conv_f32.h. */
+/* depthwise_conv2d on channel planes, float; see src/planes_conv_f32.c. */
 #include "src/planes_conv_f32.h"
 
 fedtiny_status fedtiny_depthwise_conv2d_planes_f32(const fedtiny_call *call) {

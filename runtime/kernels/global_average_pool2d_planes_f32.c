@@ -12,7 +12,7 @@ fedtiny_status fedtiny_global_average_pool2d_planes_f32(const fedtiny_call *call
     float *out = call->out[0];
     for (size_t c = 0; c < p->channels; c++, plane += p->plane) {
         fedtiny_v sum[VECTORS];
-        float parts[SUMS];
+        float parts[FEDTINY_LANES];
         FEDTINY_UNROLL
         for (int i = 0; i < VECTORS; i++) {
             sum[i] = fedtiny_v_load(plane + i * FEDTINY_LANES);
@@ -25,10 +25,15 @@ fedtiny_status fedtiny_global_average_pool2d_planes_f32(const fedtiny_call *call
             }
         }
         FEDTINY_UNROLL
-        for (int i = 0; i < VECTORS; i++) {
-            fedtiny_v_store(parts + i * FEDTINY_LANES, sum[i]);
+        for (int half = VECTORS / 2; half > 0; half /= 2) {
+            FEDTINY_UNROLL
+            for (int i = 0; i < half; i++) {
+                sum[i] = fedtiny_v_add(sum[i], sum[i + half]);
+            }
         }
-        for (int half = SUMS / 2; half > 0; half /= 2) {
+        fedtiny_v_store(parts, sum[0]);
+        FEDTINY_UNROLL
+        for (int half = FEDTINY_LANES / 2; half > 0; half /= 2) {
             for (int i = 0; i < half; i++) {
                 parts[i] += parts[i + half];
             }

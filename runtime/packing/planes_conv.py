@@ -63,6 +63,7 @@ def pack(node: Node, graph: Graph) -> Packed:
         "phases_h": top,
         "phases_w": left,
         "rows": _split_rows(w),
+        "phase": _phase_size(w),
         "out_lead": after.lead,
         "out_plane": after.plane,
         "out_tail": 2 * VECTOR,
@@ -126,7 +127,7 @@ def taps(node: Node, graph: Graph) -> tuple[NDArray[np.generic], NDArray[np.int6
         plane, within = before.plane, ky * before.pitch + kx
     else:
         _, across = _phases(w)
-        plane, one = _split_size(w), _split_rows(w) * (w.out_w + 1)
+        plane, one = _split_size(w), _phase_size(w)
         phase = ky % w.stride_h * across + kx % w.stride_w
         within = phase * one + ky // w.stride_h * (w.out_w + 1) + kx // w.stride_w
     group = np.arange(w.out_c) // (w.out_c // w.groups)
@@ -154,4 +155,9 @@ def _split_rows(w: Window) -> int:
 def _split_size(w: Window) -> int:
     """Elements of all phases of one input plane."""
     top, left = _phases(w)
-    return top * left * _split_rows(w) * (w.out_w + 1)
+    return top * left * _phase_size(w)
+
+
+def _phase_size(w: Window) -> int:
+    """Elements of one phase of one input plane, with room for the last vector of its last row."""
+    return -(-(_split_rows(w) * (w.out_w + 1) + VECTOR) // VECTOR) * VECTOR

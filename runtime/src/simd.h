@@ -1,7 +1,7 @@
 /* Vectors of floats in a few words: NEON, AVX2 with FMA, or plain C that gives the same numbers.
  *
- * What a vector is, is decided when this is compiled. Sums of products are fused and every lane sums
- * on its own, so that results do not depend on how many lanes there are. */
+ * What a vector is, is decided when this is compiled. Products are fused into sums and every lane
+ * sums on its own, so that results do not depend on how many lanes there are. */
 #ifndef FEDTINY_SIMD_H
 #define FEDTINY_SIMD_H
 
@@ -33,9 +33,18 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) 
 FEDTINY_INLINE fedtiny_v fedtiny_v_clamp(fedtiny_v v, fedtiny_v low, fedtiny_v high) {
     return vminq_f32(vmaxq_f32(v, low), high);
 }
-/* Elements 0, 2, 4, ... of 2 * FEDTINY_LANES. */
-FEDTINY_INLINE fedtiny_v fedtiny_v_even(const float *from) {
-    return vuzp1q_f32(vld1q_f32(from), vld1q_f32(from + 4));
+/* The two vectors from element `first` (a constant) on, by one instruction: compilers rarely pair
+ * loads. */
+FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
+    __asm__("ldp %q0, %q1, [%2, %3]"
+            : "=&w"(*a), "=w"(*b)
+            : "r"(from), "i"(4 * first), "m"(*(const float(*)[128])from));
+}
+/* Elements 0, 2, 4, ... and 1, 3, 5, ... of two vectors. */
+FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_v *odd) {
+    const float32x4x2_t both = vld2q_f32(from);
+    *even = both.val[0];
+    *odd = both.val[1];
 }
 
 #elif defined(__AVX2__) && defined(__FMA__)
@@ -55,10 +64,17 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) 
 FEDTINY_INLINE fedtiny_v fedtiny_v_clamp(fedtiny_v v, fedtiny_v low, fedtiny_v high) {
     return _mm256_min_ps(_mm256_max_ps(v, low), high);
 }
-FEDTINY_INLINE fedtiny_v fedtiny_v_even(const float *from) {
+FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
+    *a = _mm256_loadu_ps(from + first);
+    *b = _mm256_loadu_ps(from + first + 8);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_in_order(__m256 mixed) {
+    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
+}
+FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_v *odd) {
     const __m256 a = _mm256_loadu_ps(from), b = _mm256_loadu_ps(from + 8);
-    const __m256d mixed = _mm256_castps_pd(_mm256_shuffle_ps(a, b, 0x88));
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(mixed, 0xd8));
+    *even = fedtiny_v_in_order(_mm256_shuffle_ps(a, b, 0x88));
+    *odd = fedtiny_v_in_order(_mm256_shuffle_ps(a, b, 0xdd));
 }
 
 #else
@@ -79,12 +95,21 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_clamp(fedtiny_v v, fedtiny_v low, fedtiny_v h
     v = v < low ? low : v;
     return v > high ? high : v;
 }
-FEDTINY_INLINE fedtiny_v fedtiny_v_even(const float *from) { return *from; }
+FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
+    *a = from[first];
+    *b = from[first + 1];
+}
+FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_v *odd) {
+    *even = from[0];
+    *odd = from[1];
+}
 
 #endif
 
 /* Vectors that one tile keeps in registers: those that leave room for operands. */
-#if defined(__aarch64__)
+#if defined(__aarch64__) && defined(__clang__)
+enum { FEDTINY_TILE = 20 }; /* it spills when there are more */
+#elif defined(__aarch64__)
 enum { FEDTINY_TILE = 24 };
 #else
 enum { FEDTINY_TILE = 12 };

@@ -273,6 +273,25 @@ def max_pool2d(case: Case, dtype: DType) -> Graph:
     return _graph(pool, [average[name] for name in ("x", "y")], 1)
 
 
+def between_conversions(graph: Graph) -> Graph:
+    """The graph of one node with inputs and outputs of rows of pixels."""
+    nodes, tensors, inputs = list(graph.nodes), list(graph.tensors.values()), []
+    for name in graph.inputs:
+        outer = replace(graph[name], name=f"{name}.hwc", layout="hwc")
+        inputs.append(outer.name if graph[name].layout == "chw" else name)
+        if graph[name].layout == "chw":
+            nodes.insert(0, Node(name, ConvertLayout(), (outer.name,), (name,)))
+            tensors.append(outer)
+    output = graph[graph.outputs[0]]
+    if output.layout == "chw":
+        outer = replace(output, name="result", layout="hwc")
+        nodes.append(Node("result", ConvertLayout(), (output.name,), ("result",)))
+        tensors.append(outer)
+        output = outer
+    by_name = {t.name: t for t in tensors}
+    return Graph("between", by_name, tuple(nodes), tuple(inputs), (output.name,)).verify()
+
+
 BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "conv2d": conv2d,
     "depthwise_conv2d": conv2d,

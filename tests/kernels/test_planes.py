@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedtiny.compiler import planner, reference
-from fedtiny.compiler.ir import ConvertLayout, DType, Graph, Node, Tensor
+from fedtiny.compiler.ir import DType, Graph, Tensor
 from fedtiny.compiler.quantization import per_tensor
 from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.runner import Signature, TensorType
@@ -143,25 +143,6 @@ def test_layouts_keep_values(size: tuple[int, int, int], int8: bool) -> None:
     assert stored[p.lead] == values[0, 0, 0, 0]
 
 
-def between_conversions(graph: Graph) -> Graph:
-    """The graph of one node with inputs and outputs of rows of pixels."""
-    nodes, tensors, inputs = list(graph.nodes), list(graph.tensors.values()), []
-    for name in graph.inputs:
-        outer = replace(graph[name], name=f"{name}.hwc", layout="hwc")
-        inputs.append(outer.name if graph[name].layout == "chw" else name)
-        if graph[name].layout == "chw":
-            nodes.insert(0, Node(name, ConvertLayout(), (outer.name,), (name,)))
-            tensors.append(outer)
-    output = graph[graph.outputs[0]]
-    if output.layout == "chw":
-        outer = replace(output, name="result", layout="hwc")
-        nodes.append(Node("result", ConvertLayout(), (output.name,), ("result",)))
-        tensors.append(outer)
-        output = outer
-    by_name = {t.name: t for t in tensors}
-    return Graph("between", by_name, tuple(nodes), tuple(inputs), (output.name,)).verify()
-
-
 def same_on_neon(graph: Graph, kind: str, folder: Path) -> None:
     """Plan for AArch64, run emulated and in this process: fused sums of one order, equal bits."""
     target = profiles.target("cortex-a")
@@ -201,7 +182,7 @@ def test_kernel_on_neon_equals_this_machine(
     graph = single(kernel, case)
     assert graph is not None
     monkeypatch.setattr(planner, "place_layouts", lambda graph, target: graph)
-    same_on_neon(between_conversions(graph), kind, tmp_path)
+    same_on_neon(single_node.between_conversions(graph), kind, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", sorted({k.dtype for k in KERNELS}))

@@ -413,6 +413,7 @@ typedef struct {
     uint32_t out_lead;  /* elements before output plane 0 */
     uint32_t out_plane; /* elements from output plane to output plane */
     uint32_t out_tail;  /* elements after the last output plane */
+    uint32_t phase;     /* elements from phase to phase in scratch */
     uint16_t in_c;
     uint16_t in_pitch;  /* elements of an input row */
     uint16_t in_rows;   /* that can be read from in_start on */
@@ -425,8 +426,8 @@ typedef struct {
     uint16_t out_h;
     uint16_t out_w;
 } fedtiny_planes_conv_f32_params;
-FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_f32_params) == 68, fedtiny_planes_conv_f32_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_f32_params, out_w) == 64, fedtiny_planes_conv_f32_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_f32_params) == 72, fedtiny_planes_conv_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_f32_params, out_w) == 68, fedtiny_planes_conv_f32_params_last);
 
 typedef struct {
     uint32_t elements; /* of a tensor, padding included */
