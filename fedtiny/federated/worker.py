@@ -52,7 +52,10 @@ def main() -> None:
         elif host is not None and what == ADD:
             host.add(client, Message.from_bytes(data))
         elif host is not None:
-            write_frame(answers, ASK, client, host.run(client, data))
+            try:
+                write_frame(answers, ASK, client, host.run(client, data))
+            except BrokenPipeError:  # the server was interrupted; nobody waits for the answer
+                os._exit(0)
 
 
 if __name__ == "__main__":
