@@ -20,6 +20,7 @@ LEAST_SHIFT, MOST_SHIFT = 32, 56
 """Shifts that a kernel does as "high word, then shift right"."""
 
 _ROOM = 1 << 62
+_MOST_ADDEND = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,23 @@ def round_once(scale: float, zero_point: int) -> Callable[[NDArray[np.int64]], N
     return apply
 
 
+@dataclass(frozen=True)
+class HighLine:
+    """`clamp(((acc + addend) * multiplier + rounding * 2**32) >> shift, low, high)`.
+
+    Attributes:
+        multiplier: Positive int32.
+        rounding: int32; holds the output's zero point as well.
+        shift: 32 to 56.
+        addend: Goes into the bias.
+    """
+
+    multiplier: int
+    rounding: int
+    shift: int
+    addend: int
+
+
 def fit(
     function: Callable[[NDArray[np.int64]], NDArray[np.int64]],
     scale: float,
@@ -66,27 +84,77 @@ def fit(
     Returns:
         The line, or None where none with the nearest multiplier exists.
     """
+    slope = _slope(scale)
+    if slope is None:
+        return None
+    multiplier, shift = slope
+    at_least, at_most = _roundings(function, slope, limits, reach)
+    if at_least > at_most:
+        return None
+    half = 1 << (shift - 1)
+    rounding = min(max(half, at_least), at_most)
+    if max(abs(reach[0]), abs(reach[1])) * multiplier + abs(rounding) >= _ROOM:
+        return None
+    return Line(multiplier, rounding, shift)
+
+
+def fit_high(
+    function: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    scale: float,
+    limits: tuple[int, int],
+    reach: tuple[int, int],
+) -> HighLine | None:
+    """As `fit`, with a rounding that is a multiple of 2^32: one SMMLA.
+
+    What that lacks in choice of the rounding, a small number added to every accumulator has.
+    """
+    slope = _slope(scale)
+    if slope is None:
+        return None
+    multiplier, shift = slope
+    at_least, at_most = _roundings(function, slope, limits, reach)
+    at_least, at_most = max(at_least, -_ROOM // 2), min(at_most, _ROOM // 2)
+    addends = np.arange(_MOST_ADDEND, dtype=np.int64)
+    spare = (at_most - addends * multiplier) & 0xFFFFFFFF  # from the multiple of 2^32 below it
+    able = np.nonzero(spare <= at_most - at_least)[0]
+    if not len(able):
+        return None
+    addend = int(able[0])
+    rounding = (at_most - addend * multiplier) >> 32
+    last = max(abs(reach[0]), abs(reach[1])) + addend
+    if last >= 1 << 31 or last * multiplier + (abs(rounding) << 32) >= 2 * _ROOM:
+        return None
+    return HighLine(multiplier, rounding, shift, addend)
+
+
+def _slope(scale: float) -> tuple[int, int] | None:
+    """Multiplier and shift, or None where no kernel has the shift."""
     multiplier, exponent = quantize_multiplier(scale)
     shift = 31 - exponent
-    low, high = limits
-    first, last = reach
     if not LEAST_SHIFT <= shift <= MOST_SHIFT or multiplier == 0:
         return None
-    steps = np.arange(low + 1, high + 1, dtype=np.int64)
+    return multiplier, shift
+
+
+def _roundings(
+    function: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    slope: tuple[int, int],
+    limits: tuple[int, int],
+    reach: tuple[int, int],
+) -> tuple[int, int]:
+    """The least and the greatest rounding that put every step where the function has it."""
+    multiplier, shift = slope
+    low, high = limits
+    first, last = reach
     at_least, at_most = -_ROOM, _ROOM
+    steps = np.arange(low + 1, high + 1, dtype=np.int64)
     for step, place in zip(steps.tolist(), _places(function, steps, first, last), strict=True):
         # Reached at `place`, so not before it. Python's integers do not overflow.
         if place <= last:
             at_least = max(at_least, (step << shift) - multiplier * place)
         if place > first:
             at_most = min(at_most, (step << shift) - multiplier * (place - 1) - 1)
-    if at_least > at_most:
-        return None
-    half = 1 << (shift - 1)
-    rounding = min(max(half, at_least), at_most)
-    if max(abs(first), abs(last)) * multiplier + abs(rounding) >= _ROOM:
-        return None
-    return Line(multiplier, rounding, shift)
+    return at_least, at_most
 
 
 def _places(

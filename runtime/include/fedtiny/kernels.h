@@ -289,6 +289,48 @@ FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_csr_f32_params) == 32, fedtiny_ful
 FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_csr_f32_params, output_max) == 28, fedtiny_fully_connected_csr_f32_params_last);
 
 typedef struct {
+    uint32_t weights;   /* offset of by 4 outputs: int32 (4) biases, int8 (inputs / 4 rounded up, 4 outputs, 4) */
+    int32_t multiplier; /* out = (sum * multiplier + rounding * 2^32) >> (32 + shift) */
+    int32_t rounding;   /* holds the output's zero point */
+    uint32_t inputs;    /* at least 4 */
+    uint32_t outputs;
+    uint8_t shift;
+    int8_t output_min;  /* clamp, inclusive */
+    int8_t output_max;  /* clamp, inclusive */
+} fedtiny_fully_connected_s8_dsp_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_s8_dsp_params) == 24, fedtiny_fully_connected_s8_dsp_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_s8_dsp_params, output_max) == 22, fedtiny_fully_connected_s8_dsp_params_last);
+
+typedef struct {
+    uint32_t entries;   /* offset of uint8 (entries, 2): delta in the input, int8 weight; even for each output */
+    uint32_t bias;      /* offset of int32 (outputs), folded; see src/fully_connected.h */
+    uint32_t counts;    /* offset of uint16 (outputs): words of two entries of each output */
+    int32_t multiplier; /* out = (sum * multiplier + rounding * 2^32) >> (32 + shift) */
+    int32_t rounding;   /* holds the output's zero point */
+    uint32_t outputs;
+    uint8_t shift;
+    int8_t output_min;  /* clamp, inclusive */
+    int8_t output_max;  /* clamp, inclusive */
+} fedtiny_fully_connected_csr_s8_dsp_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_csr_s8_dsp_params) == 28, fedtiny_fully_connected_csr_s8_dsp_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_csr_s8_dsp_params, output_max) == 26, fedtiny_fully_connected_csr_s8_dsp_params_last);
+
+typedef struct {
+    uint32_t weights;   /* offset of int8 (blocks, 4) */
+    uint32_t bias;      /* offset of int32 (outputs), folded; see src/fully_connected.h */
+    uint32_t counts;    /* offset of uint16 (outputs): blocks of each output */
+    uint32_t indices;   /* offset of uint8 (blocks): first input / 4 */
+    int32_t multiplier; /* out = (sum * multiplier + rounding * 2^32) >> (32 + shift) */
+    int32_t rounding;   /* holds the output's zero point */
+    uint32_t outputs;
+    uint8_t shift;
+    int8_t output_min;  /* clamp, inclusive */
+    int8_t output_max;  /* clamp, inclusive */
+} fedtiny_fully_connected_block1x4_s8_dsp_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_block1x4_s8_dsp_params) == 32, fedtiny_fully_connected_block1x4_s8_dsp_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_block1x4_s8_dsp_params, output_max) == 30, fedtiny_fully_connected_block1x4_s8_dsp_params_last);
+
+typedef struct {
     uint32_t elements;        /* of a row */
     uint32_t block;           /* elements after which an operand of one pixel begins again */
     uint32_t step_a;          /* elements from block to block of operand 0; 0 for one pixel */
@@ -599,6 +641,9 @@ fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_csr_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_block1x4_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_add_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_table_s8_dsp(const fedtiny_call *call);
