@@ -42,7 +42,7 @@ from fedtiny.compiler.ir import (
     Tensor,
 )
 from fedtiny.errors import UnsupportedError
-from fedtiny.exporters.onnx_operators import OPERATORS
+from fedtiny.exporters.onnx_operators import OPERATORS, SWAPPED
 from fedtiny.exporters.onnx_shapes import TO_NCHW, TO_NHWC, has_pixels, nchw, window
 from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
@@ -231,7 +231,9 @@ class _Writer:
         for i, (op, others, attributes) in enumerate(steps):
             last = i == len(steps) - 1
             output = final if last else f"{node.output}/{op.lower()}"
-            x = self.emit(op, [x, *others], output, **attributes)
+            swapped = attributes.pop(SWAPPED, False)
+            inputs = [*others, x] if swapped else [x, *others]
+            x = self.emit(op, inputs, output, **attributes)
             if i == working:
                 self.nodes[-1].name = node.name
         if tensor.quantization is not None:

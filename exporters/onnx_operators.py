@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 Step = tuple[str, list[str], dict[str, Any]]
 """An ONNX operator, its inputs after the first, its attributes."""
 
+SWAPPED = "swapped"
+"""Not an attribute of ONNX: the first input comes last."""
+
 
 def operand(writer: Writer, node: Node) -> str:
     """The second input of an elementwise operator."""
@@ -26,12 +29,11 @@ def operand(writer: Writer, node: Node) -> str:
 
 
 def elementwise(writer: Writer, node: Node) -> list[Step]:
-    """Add, Sub and Mul; a reversed difference is the negated one."""
+    """Add, Sub and Mul."""
     a = node.attributes
-    if isinstance(a, Sub) and a.reverse:
-        return [("Sub", [operand(writer, node)], {}), ("Neg", [], {})]
     names = {Add: "Add", Sub: "Sub", Mul: "Mul"}
-    return [(names[type(a)], [operand(writer, node)], {})]
+    swapped = {SWAPPED: True} if isinstance(a, Sub) and a.reverse else {}
+    return [(names[type(a)], [operand(writer, node)], swapped)]
 
 
 def function(writer: Writer, node: Node) -> list[Step]:

@@ -152,7 +152,8 @@ class GraphBuilder:
         return self.node(name, a, [x], y)
 
     def unary(self, x: str, name: str) -> str:
-        function = self.draw(st.sampled_from(get_args(Function)), label="function")
+        functions = [f for f in get_args(Function) if self.dtype == "int8" or f != "identity"]
+        function = self.draw(st.sampled_from(functions), label="function")
         alpha = {"leaky_relu": 0.1, "hard_sigmoid": 1 / 6}.get(function, 0.0)
         quantization = {"sigmoid": per_tensor(1 / 256, -128), "tanh": per_tensor(1 / 128, 0)}
         made = quantization.get(function) or self.quantization()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -80,9 +81,16 @@ def test_mlperf_tiny_many_inputs(name, tmp_path):
     check_equal(mlperf_tiny(name), tmp_path, 100)
 
 
+def is_read(graph: Graph) -> bool:
+    """Whether the file holds only operators that are read: GATHER and PADV2 are only written."""
+    codes = schema.BuiltinOperator
+    written = schema.ModelT.InitFromPackedBuf(tflite.to_bytes(graph), 0).operatorCodes
+    return not {codes.GATHER, codes.PADV2} & {code.builtinCode for code in written}
+
+
 @pytest.mark.quick
 @settings(max_examples=60, **RELAXED)
-@given(graph=graphs("int8"))
+@given(graph=graphs("int8").filter(is_read))
 def test_what_we_export_reads_back_the_same(graph):
     again = from_tflite(tflite.to_bytes(graph), graph.name)
     x = samples(graph, 2)
@@ -94,7 +102,7 @@ def test_what_we_export_reads_back_the_same(graph):
 
 
 @settings(max_examples=40, **RELAXED)
-@given(graph=graphs("float32"))
+@given(graph=graphs("float32").filter(is_read))
 def test_float_export_reads_back_the_same(graph):
     again = from_tflite(tflite.to_bytes(graph), graph.name)
     x = samples(graph, 2)
@@ -367,8 +375,8 @@ def test_truncated_file(cut):
 def test_unsupported_operator_is_named():
     file = TfliteFile()
     x = file.tensor("x", (1, 4), "float32")
-    file.op("TANH", [x], y := file.tensor("activated", (1, 4), "float32"))
-    with pytest.raises(UnsupportedError, match=r"node 'activated' \(TANH\).*CONV_2D.*SOFTMAX"):
+    file.op("SIN", [x], y := file.tensor("activated", (1, 4), "float32"))
+    with pytest.raises(UnsupportedError, match=r"node 'activated' \(SIN\).*CONV_2D.*SOFTMAX"):
         from_tflite(file.finish([x], [y]), "m")
 
 

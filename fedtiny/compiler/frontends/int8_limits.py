@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler.operators import Unary
+
 _INT32_MAX = (1 << 31) - 1
 
 
@@ -21,3 +23,10 @@ def accumulator_overflows(weights: NDArray[Any], bias: NDArray[Any], factor: flo
     wide = np.abs(weights.reshape(bias.size, -1).astype(np.int64)).sum(axis=1)
     bound = int((wide * 255 + np.abs(bias.astype(np.int64))).max(initial=0))
     return bound * max(1.0, 2 * factor) > _INT32_MAX
+
+
+def greatest_ratio(attributes: Unary) -> float:
+    """The greatest input scale, in output scales, for which a function's fixed point holds."""
+    if attributes.function == "hard_swish":
+        return 127.0
+    return (1 << 14) / max(1.0, abs(attributes.alpha))

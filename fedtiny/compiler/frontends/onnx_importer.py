@@ -20,6 +20,7 @@ from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS, GraphBuilder
 from fedtiny.compiler.frontends.onnx_fold import MAX_FOLDED_ELEMENTS
 from fedtiny.compiler.frontends.onnx_model import ModelRecord, NodeRecord
 from fedtiny.compiler.ir import Attributes, Node, Padding, Quantization, Reshape
+from fedtiny.compiler.operators import Unary
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
 NCHW = (0, 3, 1, 2)
@@ -101,10 +102,15 @@ class Importer:
         self._views: Counter[str] = Counter()
         self._readers = Counter(i for node in model.nodes for i in node.inputs)
         self._readers.update(model.outputs)
+        self._reader_ops = {i: node.op for node in model.nodes for i in node.inputs}
 
     def readers(self, name: str) -> int:
         """How often a value is read by nodes or as an output of the model."""
         return self._readers[name]
+
+    def feeds(self, name: str, op: str) -> bool:
+        """Whether a value is read once, by a node of the given op."""
+        return self._readers[name] == 1 and self._reader_ops.get(name) == op
 
     def constant(self, node: NodeRecord, position: int) -> Constant:
         """The constant at an input position of a node."""
@@ -218,6 +224,22 @@ class Importer:
             return None
         single = self._views[value.tensor] == 1
         return self.builder.producer(value.tensor) if single else None
+
+    def is_held_otherwise(self, value: Value, quantization: Quantization) -> bool:
+        """Whether a value already has another quantization."""
+        known = self.quantizations.get(value.tensor)
+        return known is not None and not (
+            known.scale == quantization.scale and known.zero_point == quantization.zero_point
+        )
+
+    def requantize(self, node: NodeRecord, value: Value) -> Value:
+        """The same value as a tensor of its own, which may have another quantization."""
+        if value.padding != NO_PADDING or value.factor != 1:
+            raise node.unsupported("it requantizes a padded or scaled value")
+        shape = self.builder.tensors[value.tensor].shape
+        name = self.builder.activation(f"{node.outputs[0]}/requantized", shape, "float32", None)
+        self.builder.node(node.name, Unary("identity"), (value.tensor,), name)
+        return replace(value, tensor=name)
 
     def annotate(self, node: NodeRecord, value: Value, quantization: Quantization) -> None:
         """Record with which quantization a value is held."""

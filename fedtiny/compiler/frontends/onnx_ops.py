@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from fedtiny.compiler.frontends import onnx_elementwise as elementwise
 from fedtiny.compiler.frontends.onnx_fold import axes_of, resolve_shape
 from fedtiny.compiler.frontends.onnx_importer import (
     Constant,
@@ -16,9 +17,8 @@ from fedtiny.compiler.frontends.onnx_importer import (
     add_float,
 )
 from fedtiny.compiler.frontends.onnx_model import NodeRecord
+from fedtiny.compiler.frontends.onnx_options import Pair, pair_of, window_geometry
 from fedtiny.compiler.ir import (
-    Activation,
-    Add,
     AveragePool2d,
     BatchNorm,
     Conv2d,
@@ -26,46 +26,9 @@ from fedtiny.compiler.ir import (
     FullyConnected,
     Padding,
     Pattern,
-    Relu,
     Softmax,
 )
-from fedtiny.compiler.reference_common import output_size
-
-Pair = tuple[int, int]
-
-
-def _pair(node: NodeRecord, name: str, default: Pair = (1, 1)) -> Pair:
-    found = node.integers(name)
-    pair = default if found is None else found
-    if len(pair) != 2 or not all(1 <= v <= 1 << 16 for v in pair):
-        raise node.unsupported(f"{name} {list(pair)}; two positive numbers are supported")
-    return pair[0], pair[1]
-
-
-def _geometry(
-    node: NodeRecord, value: Value, kernel: Pair, stride: Pair, dilation: Pair
-) -> tuple[Padding, Pair]:
-    """Explicit padding, that of a Pad before included, and the output's rows and columns."""
-    auto = node.text("auto_pad", "NOTSET")
-    pads = node.integers("pads") or (0, 0, 0, 0)
-    if len(pads) != 4 or any(not 0 <= p <= 1 << 16 for p in pads):
-        raise node.unsupported(f"pads {list(pads)}; four numbers of at least 0 are supported")
-    padding, sizes = [], []
-    for i in range(2):
-        size = value.shape[2 + i] + sum(value.padding[i])
-        before, after = pads[i], pads[2 + i]
-        if auto in ("SAME_UPPER", "SAME_LOWER"):
-            total = (-(-size // stride[i]) - 1) * stride[i] + dilation[i] * (kernel[i] - 1) + 1
-            total = max(total - size, 0)
-            small = total // 2
-            before, after = (small, total - small) if auto[5] == "U" else (total - small, small)
-        elif auto not in ("NOTSET", "VALID", ""):
-            raise node.unsupported(f"auto_pad {auto!r}")
-        padding.append((value.padding[i][0] + before, value.padding[i][1] + after))
-        sizes.append(output_size(size, kernel[i], stride[i], (before, after), dilation[i]))
-    if min(sizes) < 1:
-        raise node.damaged(f"its window is larger than its input {list(value.shape)}")
-    return (padding[0], padding[1]), (sizes[0], sizes[1])
+from fedtiny.compiler.operators import MaxPool2d
 
 
 def _add_weights(importer: Importer, name: str, weights: Constant) -> str:
@@ -101,11 +64,11 @@ def conv(importer: Importer, node: NodeRecord) -> None:
         raise node.unsupported(f"its weights are {weights.data.dtype}")
     out, depth, kh, kw = weights.data.shape
     channels, groups = value.shape[1], node.integer("group", 1)
-    kernel = _pair(node, "kernel_shape", (kh, kw))
+    kernel = pair_of(node, "kernel_shape", (kh, kw))
     if kernel != (kh, kw) or groups < 1 or depth * groups != channels or out % groups:
         raise node.damaged(f"weights {list(weights.data.shape)} for {list(value.shape)}")
-    stride, dilation = _pair(node, "strides"), _pair(node, "dilations")
-    padding, size = _geometry(node, value, kernel, stride, dilation)
+    stride, dilation = pair_of(node, "strides"), pair_of(node, "dilations")
+    padding, size = window_geometry(node, value, kernel, stride, dilation)
     attributes: Conv2d | DepthwiseConv2d = Conv2d(stride, padding, dilation, groups)
     if groups == channels == out and groups > 1:
         weights = weights.transposed((1, 2, 3, 0))
@@ -175,66 +138,39 @@ def batch_normalization(importer: Importer, node: NodeRecord) -> None:
     importer.make(node, BatchNorm(node.real("epsilon", 1e-5)), tuple(names), value)
 
 
-def relu(importer: Importer, node: NodeRecord) -> None:
-    """Relu."""
+def max_pool(importer: Importer, node: NodeRecord) -> None:
+    """MaxPool without indices."""
     node.arity(1, 1)
-    value = importer.value(node)
-    importer.make(node, Relu(), (value.tensor,), value)
+    value = importer.image(node)
+    if node.integers("kernel_shape") is None:
+        raise node.damaged("it has no kernel_shape")
+    kernel, stride = pair_of(node, "kernel_shape"), pair_of(node, "strides")
+    dilation = pair_of(node, "dilations")
+    padding, size = window_geometry(node, value, kernel, stride, dilation)
+    if dilation != (1, 1):
+        raise node.unsupported("a dilated window")
+    if any(max(p) >= k for p, k in zip(padding, kernel, strict=True)):
+        raise node.unsupported("a window that lies in the padding")
+    _check_ceil_mode(node, value, kernel, stride, padding)
+    attributes = MaxPool2d(kernel, stride, padding)
+    importer.make(node, attributes, (value.tensor,), value, (*value.shape[:2], *size))
 
 
-def clip(importer: Importer, node: NodeRecord) -> None:
-    """Clip to [0, 6], or to at least 0."""
-    node.arity(1, 3)
-    value = importer.value(node)
-    low, high = (
-        math.nan if (found := importer.optional(node, i)) is None or found.size != 1 else
-        float(found.reshape(-1)[0])
-        for i in (1, 2)
-    )  # fmt: skip
-    activation: Activation = "relu6" if high == 6 else "relu"
-    unbounded = math.isnan(high) or high >= float(np.finfo(np.float32).max)
-    if low != 0 or not (high == 6 or unbounded):
-        raise node.unsupported(f"limits {low} and {high}; 0 and 6, or 0 alone, are supported")
-    importer.make(node, Relu(activation), (value.tensor,), value)
+def global_max_pool(importer: Importer, node: NodeRecord) -> None:
+    """GlobalMaxPool."""
+    node.arity(1, 1)
+    value = importer.image(node)
+    attributes = MaxPool2d((value.shape[2], value.shape[3]))
+    importer.make(node, attributes, (value.tensor,), value, (*value.shape[:2], 1, 1))
 
 
-def add(importer: Importer, node: NodeRecord) -> None:
-    """Add of two values of one shape, or of a constant that is the bias of the layer before."""
-    node.arity(2, 2)
-    constants = [i for i in range(2) if node.inputs[i] in importer.constants]
-    if constants:
-        _add_to_bias(importer, node, constants[0])
-        return
-    a, b = importer.value(node, 0), importer.value(node, 1)
-    if (a.shape, a.order, a.flat) != (b.shape, b.order, b.flat):
-        raise node.unsupported(f"{list(a.shape)} + {list(b.shape)}; both must have one shape")
-    importer.make(node, Add(), (a.tensor, b.tensor), a)
-
-
-def _add_to_bias(importer: Importer, node: NodeRecord, position: int) -> None:
-    value, added = importer.value(node, 1 - position), importer.constants[node.inputs[position]]
-    layer = importer.sole_producer(node, value, node.inputs[1 - position])
-    layered = layer is not None and isinstance(
-        layer.attributes, Conv2d | DepthwiseConv2d | FullyConnected
-    )
-    channels = value.shape[1]
-    wanted = (1, channels) + (1,) * (len(value.shape) - 2)
-    data = added.real
-    fits = data.ndim <= len(wanted) and all(
-        n in (1, w) for n, w in zip(data.shape[::-1], wanted[::-1], strict=False)
-    )
-    if layer is None or not layered or not fits or value.flat is not None:
-        raise node.unsupported("a constant can be added only as the bias of the layer before it")
-    old = importer.builder.tensors[layer.inputs[2]]
-    if old.dtype != "float32" or not np.issubdtype(data.dtype, np.floating):
-        raise node.unsupported("a bias can be added only to a layer with a float bias")
-    total = old.value + np.broadcast_to(data, wanted).reshape(channels).astype(np.float32)
-    bias = add_float(importer, f"{node.outputs[0]}/bias", total)
-    shape = importer.builder.tensors[value.tensor].shape
-    name = importer.builder.activation(node.outputs[0], shape, "float32", None)
-    made = replace(layer, inputs=(*layer.inputs[:2], bias), outputs=(name,))
-    importer.builder.replace_producer(value.tensor, made)
-    importer.define(node, replace(value, tensor=name))
+def _check_ceil_mode(
+    node: NodeRecord, value: Value, kernel: Pair, stride: Pair, padding: Padding
+) -> None:
+    if node.integer("ceil_mode", 0):
+        sizes = [value.shape[2 + i] + sum(padding[i]) - kernel[i] for i in range(2)]
+        if any(sizes[i] % stride[i] for i in range(2)):
+            raise node.unsupported("ceil_mode where it makes a difference")
 
 
 def average_pool(importer: Importer, node: NodeRecord) -> None:
@@ -243,19 +179,16 @@ def average_pool(importer: Importer, node: NodeRecord) -> None:
     value = importer.image(node)
     if node.integers("kernel_shape") is None:
         raise node.damaged("it has no kernel_shape")
-    kernel, stride = _pair(node, "kernel_shape"), _pair(node, "strides")
-    padding, size = _geometry(node, value, kernel, stride, _pair(node, "dilations"))
-    if _pair(node, "dilations") != (1, 1):
+    kernel, stride = pair_of(node, "kernel_shape"), pair_of(node, "strides")
+    padding, size = window_geometry(node, value, kernel, stride, pair_of(node, "dilations"))
+    if pair_of(node, "dilations") != (1, 1):
         raise node.unsupported("a dilated window")
     padded = any(map(any, padding))
     if padded and node.integer("count_include_pad", 0):
         raise node.unsupported("padding that is counted (count_include_pad)")
     if any(max(p) >= k for p, k in zip(padding, kernel, strict=True)):
         raise node.unsupported("a window that lies in the padding")
-    if node.integer("ceil_mode", 0):
-        sizes = [value.shape[2 + i] + sum(padding[i]) - kernel[i] for i in range(2)]
-        if any(sizes[i] % stride[i] for i in range(2)):
-            raise node.unsupported("ceil_mode where it makes a difference")
+    _check_ceil_mode(node, value, kernel, stride, padding)
     attributes = AveragePool2d(kernel, stride, padding)
     importer.make(node, attributes, (value.tensor,), value, (*value.shape[:2], *size))
 
@@ -358,20 +291,6 @@ def softmax(importer: Importer, node: NodeRecord) -> None:
     importer.make(node, Softmax(value.factor), (value.tensor,), value)
 
 
-def mul(importer: Importer, node: NodeRecord) -> None:
-    """Mul by a positive number, handed on to the softmax that reads it."""
-    node.arity(2, 2)
-    constants = [i for i in range(2) if node.inputs[i] in importer.constants]
-    if len(constants) != 1:
-        raise node.unsupported("a product of two values; one by a number is supported")
-    number = importer.constant(node, constants[0]).real
-    value = importer.value(node, 1 - constants[0], scaled=True)
-    factor = value.factor * float(number.reshape(-1)[0]) if number.size == 1 else 0.0
-    if number.ndim > len(value.shape) or not 2.0**-10 <= factor <= 2.0**10:
-        raise node.unsupported("a factor other than one number between 2^-10 and 2^10")
-    importer.define(node, replace(value, factor=factor))
-
-
 def identity(importer: Importer, node: NodeRecord) -> None:
     """Identity and Dropout for inference."""
     node.arity(1, 3)
@@ -421,11 +340,9 @@ def shape(importer: Importer, node: NodeRecord) -> None:
 
 
 OPS: Mapping[str, Callable[[Importer, NodeRecord], None]] = {
-    "Add": add,
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Cast": cast,
-    "Clip": clip,
     "Conv": conv,
     "Dropout": identity,
     "Flatten": flatten,
@@ -433,15 +350,16 @@ OPS: Mapping[str, Callable[[Importer, NodeRecord], None]] = {
     "GlobalAveragePool": global_average_pool,
     "Identity": identity,
     "MatMul": matmul,
-    "Mul": mul,
     "Pad": pad,
     "ReduceMean": reduce_mean,
-    "Relu": relu,
     "Reshape": reshape,
     "Shape": shape,
     "Softmax": softmax,
     "Squeeze": squeeze,
     "Transpose": transpose,
     "Unsqueeze": unsqueeze,
+    "GlobalMaxPool": global_max_pool,
+    "MaxPool": max_pool,
+    **elementwise.OPS,
 }
 """Every op that is supported on run-time values, quantization apart."""

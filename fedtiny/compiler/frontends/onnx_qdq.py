@@ -30,7 +30,10 @@ def quantize_linear(importer: Importer, node: NodeRecord) -> None:
         return
     value = importer.value(node, padded=True)
     found = _quantization(importer, node, value.shape)
-    importer.annotate(node, value, _per_tensor(node, found))
+    quantization = _per_tensor(node, found)
+    if importer.is_held_otherwise(value, quantization):
+        value = importer.requantize(node, value)
+    importer.annotate(node, value, quantization)
     importer.define(node, replace(value, integer=True))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from fedtiny.compiler import quantization as q
 from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS, GraphBuilder
-from fedtiny.compiler.frontends.int8_limits import accumulator_overflows
+from fedtiny.compiler.frontends.int8_limits import accumulator_overflows, greatest_ratio
 from fedtiny.compiler.ir import (
     Add,
     Attributes,
@@ -32,6 +32,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
+from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
 from fedtiny.errors import UnsupportedError
 
 SOFTMAX_OUTPUT = q.per_tensor(1 / 256, -128)
@@ -104,7 +105,9 @@ def _fuse_relus(graph: Graph, known: Known) -> Graph:
             or not single
             or getattr(last.attributes, "activation", "") != "none"
         ):
-            raise _unsupported(graph, relu, "an int8 activation must follow its only producer")
+            made_by[relu.output] = len(nodes)
+            nodes.append(replace(relu, attributes=Unary(_function(relu.attributes))))
+            continue
         before, after = known.pop(source, None), known.get(relu.output)
         if before is not None and after is None:
             known[relu.output] = after = before
@@ -115,6 +118,10 @@ def _fuse_relus(graph: Graph, known: Known) -> Graph:
         nodes[where] = replace(last, attributes=fused, outputs=relu.outputs)
         made_by[relu.output] = where
     return graph.rewrite(nodes)
+
+
+def _function(attributes: Relu) -> Function:
+    return "relu6" if attributes.activation == "relu6" else "relu"
 
 
 def _covers(before: Quantization, after: Quantization) -> bool:
@@ -252,11 +259,41 @@ def _average_pool(builder: GraphBuilder, graph: Graph, node: Node) -> None:
     builder.node(node.name, convolution, (node.inputs[0], *names), node.output)
 
 
-def _add(builder: GraphBuilder, graph: Graph, node: Node) -> None:
-    widest = max(float(_meaning(builder, name).scale) for name in node.inputs)
-    if 2 * widest / float(_meaning(builder, node.output).scale) >= 1 << 20:
+def _binary(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    second = graph[node.inputs[1]]
+    name = second.name
+    if second.data is not None and second.quantization is not None:
+        name = builder.constant(name, second.data, second.quantization)
+    elif second.data is not None:
+        values = second.value.astype(np.float64)
+        made = q.activation_quantization(float(values.min()), float(values.max()))
+        name = builder.constant(name, q.quantize_values(values, made), made)
+    scales = [float(_meaning(builder, n).scale) for n in (node.inputs[0], name)]
+    is_product = isinstance(node.attributes, Mul)
+    factor = scales[0] * scales[1] if is_product else max(scales)
+    if factor / float(_meaning(builder, node.output).scale) >= 1 << (13 if is_product else 19):
         raise _unsupported(graph, node, "its scales differ too much for int32")
+    builder.node(node.name, node.attributes, (node.inputs[0], name), node.output)
+
+
+def _unary(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    source, target = _meaning(builder, node.inputs[0]), _meaning(builder, node.output)
+    assert isinstance(node.attributes, Unary)
+    if float(source.scale) / float(target.scale) > greatest_ratio(node.attributes):
+        raise _unsupported(graph, node, "its input scale is too large for its output scale")
     builder.node(node.name, node.attributes, node.inputs, node.output)
+
+
+def _max_pool(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    """With another output scale the maximum is requantized."""
+    source, target = _meaning(builder, node.inputs[0]), _meaning(builder, node.output)
+    name = node.output
+    if not _equal(source, target):
+        name = builder.activation(f"{node.output}/pooled", graph[name].shape, "int8", source)
+        builder.node(f"{node.name}/pool", node.attributes, node.inputs, name)
+        builder.node(node.name, Unary("identity"), (name,), node.output)
+        return
+    builder.node(node.name, node.attributes, node.inputs, name)
 
 
 def _reshape(builder: GraphBuilder, graph: Graph, node: Node) -> None:
@@ -276,11 +313,15 @@ def _softmax(builder: GraphBuilder, graph: Graph, node: Node) -> None:
 
 
 _OPS: dict[type[Attributes], Callable[[GraphBuilder, Graph, Node], None]] = {
-    Add: _add,
+    Add: _binary,
     AveragePool2d: _average_pool,
     Conv2d: _convolution,
     DepthwiseConv2d: _convolution,
     FullyConnected: _fully_connected,
     Reshape: _reshape,
     Softmax: _softmax,
+    MaxPool2d: _max_pool,
+    Mul: _binary,
+    Sub: _binary,
+    Unary: _unary,
 }

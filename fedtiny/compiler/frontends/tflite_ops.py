@@ -12,78 +12,29 @@ from numpy.typing import NDArray
 
 from fedtiny.compiler import quantization as q
 from fedtiny.compiler.frontends import exact_mean
+from fedtiny.compiler.frontends import tflite_elementwise as elementwise
 from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
 from fedtiny.compiler.frontends.int8_limits import accumulator_overflows
-from fedtiny.compiler.frontends.tflite_flatbuffer import Table
 from fedtiny.compiler.frontends.tflite_importer import Constant, Importer, Source
 from fedtiny.compiler.frontends.tflite_model import OperatorRecord
+from fedtiny.compiler.frontends.tflite_options import (
+    check_same_quantization,
+    fused_activation,
+    pair_of,
+    window_geometry,
+)
 from fedtiny.compiler.ir import (
-    Activation,
-    Add,
     AveragePool2d,
     Conv2d,
     DepthwiseConv2d,
     FullyConnected,
-    Padding,
     Pattern,
     Quantization,
-    Relu,
     Reshape,
     Softmax,
 )
-from fedtiny.compiler.reference_common import output_size
+from fedtiny.compiler.operators import MaxPool2d, Unary
 from fedtiny.compiler.softmax import SUM_INTEGER_BITS
-
-Pair = tuple[int, int]
-_ACTIVATIONS: dict[int, Activation] = {0: "none", 1: "relu", 3: "relu6"}
-
-
-def _activation(importer: Importer, op: OperatorRecord, options: Table, field: int) -> Activation:
-    code = int(options.number(field, "b"))
-    if code not in _ACTIVATIONS:
-        raise importer.unsupported(op, f"fused activation {code}; RELU and RELU6 are supported")
-    return _ACTIVATIONS[code]
-
-
-def _pair(
-    importer: Importer, op: OperatorRecord, options: Table, high: int, wide: int, default: int = 0
-) -> Pair:
-    pair = int(options.number(high, "i", default)), int(options.number(wide, "i", default))
-    if not all(1 <= v <= 1 << 16 for v in pair):
-        raise importer.damaged(op, f"a stride, dilation or window of {list(pair)}")
-    return pair
-
-
-def _geometry(
-    importer: Importer,
-    op: OperatorRecord,
-    source: Source,
-    window: tuple[Pair, Pair, Pair],
-    same: int,
-) -> tuple[Padding, Pair]:
-    """Explicit padding and the output's rows and columns.
-
-    Args:
-        importer: The import.
-        op: The operator.
-        source: Its 4-D input.
-        window: Kernel, stride and dilation.
-        same: TFLite's padding code, 0 for SAME.
-    """
-    if len(source.shape) != 4:
-        raise importer.unsupported(op, f"its input is {list(source.shape)}, not 4-D")
-    if same not in (0, 1):
-        raise importer.damaged(op, f"padding {same}")
-    pads, sizes = [], []
-    for i, (kernel, stride, dilation) in enumerate(zip(*window, strict=True)):
-        size = source.shape[1 + i]
-        total = (-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size
-        total = max(total, 0) if same == 0 else 0
-        pads.append((source.padding[i][0] + total // 2, source.padding[i][1] + total - total // 2))
-        sizes.append(output_size(size + total, kernel, stride, (0, 0), dilation))
-    if min(sizes) < 1:
-        raise importer.damaged(op, f"its window is larger than its input {list(source.shape)}")
-    return (pads[0], pads[1]), (sizes[0], sizes[1])
 
 
 def _weights(
@@ -157,16 +108,16 @@ def conv_2d(importer: Importer, op: OperatorRecord) -> None:
     source, options = importer.source(op, padded=True), importer.options(op, "Conv2DOptions")
     weights = _weights(importer, op, source, 4, 0)
     out, kh, kw, depth = weights.data.shape
-    stride = _pair(importer, op, options, 2, 1)
-    dilation = _pair(importer, op, options, 5, 4, default=1)
+    stride = pair_of(importer, op, options, 2, 1)
+    dilation = pair_of(importer, op, options, 5, 4, default=1)
     window = ((kh, kw), stride, dilation)
-    padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
+    padding, size = window_geometry(importer, op, source, window, options.number(0, "b"))
     groups = source.shape[3] // depth
     if groups * depth != source.shape[3] or groups == 0 or out % groups:
         raise importer.damaged(
             op, f"weights {list(weights.data.shape)} for input {list(source.shape)}"
         )
-    activation = _activation(importer, op, options, 3)
+    activation = fused_activation(importer, op, options, 3)
     attributes = Conv2d(stride, padding, dilation, groups, activation)
     bias = _bias(importer, op, source, weights, out)
     inputs = (source.name, importer.add_constant(op, 1, weights), bias)
@@ -180,16 +131,16 @@ def depthwise_conv_2d(importer: Importer, op: OperatorRecord) -> None:
     options = importer.options(op, "DepthwiseConv2DOptions")
     weights = _weights(importer, op, source, 4, 3)
     one, kh, kw, out = weights.data.shape
-    stride = _pair(importer, op, options, 2, 1)
-    dilation = _pair(importer, op, options, 6, 5, default=1)
+    stride = pair_of(importer, op, options, 2, 1)
+    dilation = pair_of(importer, op, options, 6, 5, default=1)
     window = ((kh, kw), stride, dilation)
-    padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
+    padding, size = window_geometry(importer, op, source, window, options.number(0, "b"))
     channels = source.shape[3]
     if one != 1 or out % channels:
         raise importer.damaged(
             op, f"weights {list(weights.data.shape)} for input {list(source.shape)}"
         )
-    activation = _activation(importer, op, options, 4)
+    activation = fused_activation(importer, op, options, 4)
     bias = _bias(importer, op, source, weights, out)
     attributes: DepthwiseConv2d | Conv2d = DepthwiseConv2d(stride, padding, dilation, activation)
     if out != channels:
@@ -215,7 +166,7 @@ def fully_connected(importer: Importer, op: OperatorRecord) -> None:
         raise importer.unsupported(op, "shuffled weights and kept dimensions")
     if weights.quantization is not None and weights.quantization.axis is not None:
         raise importer.unsupported(op, "per-channel weights; they must have one scale")
-    activation = _activation(importer, op, options, 0)
+    activation = fused_activation(importer, op, options, 0)
     bias = _bias(importer, op, source, weights, out)
     x = source.name
     if source.shape != (1, wide):
@@ -226,34 +177,31 @@ def fully_connected(importer: Importer, op: OperatorRecord) -> None:
     importer.make(op, FullyConnected(activation), inputs, (1, out))
 
 
-def add(importer: Importer, op: OperatorRecord) -> None:
-    """ADD of two activations of one shape."""
-    importer.arity(op, 2, 2)
-    a, b = importer.source(op, 0), importer.source(op, 1)
-    if a.shape != b.shape or a.dtype != b.dtype:
-        raise importer.unsupported(
-            op, f"{list(a.shape)} + {list(b.shape)}; both must have one shape and type"
-        )
-    activation = _activation(importer, op, importer.options(op, "AddOptions"), 0)
-    target = importer.model.tensors[op.outputs[0]].quantization
-    if a.quantization is not None and b.quantization is not None and target is not None:
-        ratio = 2 * max(float(a.quantization.scale), float(b.quantization.scale))
-        if target.axis is not None or ratio / float(target.scale) >= 1 << 20:
-            raise importer.unsupported(op, "its scales differ too much for int32")
-    importer.make(op, Add(activation), (a.name, b.name), a.shape)
-
-
 def average_pool_2d(importer: Importer, op: OperatorRecord) -> None:
     """AVERAGE_POOL_2D."""
     importer.arity(op, 1, 1)
     source, options = importer.source(op), importer.options(op, "Pool2DOptions")
-    kernel = _pair(importer, op, options, 4, 3)
-    stride = _pair(importer, op, options, 2, 1)
+    kernel = pair_of(importer, op, options, 4, 3)
+    stride = pair_of(importer, op, options, 2, 1)
     window = (kernel, stride, (1, 1))
-    padding, size = _geometry(importer, op, source, window, options.number(0, "b"))
-    _same_quantization(importer, op, source)
-    activation = _activation(importer, op, options, 5)
+    padding, size = window_geometry(importer, op, source, window, options.number(0, "b"))
+    check_same_quantization(importer, op, source)
+    activation = fused_activation(importer, op, options, 5)
     attributes = AveragePool2d(kernel, stride, padding, activation)
+    importer.make(op, attributes, (source.name,), (1, *size, source.shape[3]))
+
+
+def max_pool_2d(importer: Importer, op: OperatorRecord) -> None:
+    """MAX_POOL_2D."""
+    importer.arity(op, 1, 1)
+    source, options = importer.source(op), importer.options(op, "Pool2DOptions")
+    kernel = pair_of(importer, op, options, 4, 3)
+    stride = pair_of(importer, op, options, 2, 1)
+    window = (kernel, stride, (1, 1))
+    padding, size = window_geometry(importer, op, source, window, options.number(0, "b"))
+    check_same_quantization(importer, op, source)
+    activation = fused_activation(importer, op, options, 5)
+    attributes = MaxPool2d(kernel, stride, padding, activation)
     importer.make(op, attributes, (source.name,), (1, *size, source.shape[3]))
 
 
@@ -327,21 +275,8 @@ def reshape(importer: Importer, op: OperatorRecord) -> None:
     record = importer.model.tensors[op.outputs[0]]
     if int(np.prod(source.shape)) != record.size:
         raise importer.damaged(op, f"{list(source.shape)} to {list(record.shape)}")
-    _same_quantization(importer, op, source)
+    check_same_quantization(importer, op, source)
     importer.make(op, Reshape(), (source.name,), record.shape)
-
-
-def relu(importer: Importer, op: OperatorRecord) -> None:
-    """RELU and RELU6; in int8 fused into the node before."""
-    importer.arity(op, 1, 1)
-    source = importer.source(op)
-    activation: Activation = "relu" if op.op_name == "RELU" else "relu6"
-    if source.dtype == "float32":
-        importer.make(op, Relu(activation), (source.name,), source.shape)
-        return
-    _same_quantization(importer, op, source)
-    if not importer.fuse(op, activation):
-        raise importer.unsupported(op, "an int8 activation must directly follow its only producer")
 
 
 def pad(importer: Importer, op: OperatorRecord) -> None:
@@ -353,7 +288,7 @@ def pad(importer: Importer, op: OperatorRecord) -> None:
         raise importer.unsupported(op, "padding of rows and columns of a 4-D tensor is supported")
     if np.any(amounts[[0, 3]]) or np.any(amounts < 0) or np.any(amounts > 1 << 15):
         raise importer.unsupported(op, f"padding {amounts.tolist()}")
-    _same_quantization(importer, op, source)
+    check_same_quantization(importer, op, source)
     added = [(int(amounts[i, 0]), int(amounts[i, 1])) for i in (1, 2)]
     height, width = (source.shape[1 + i] + sum(added[i]) for i in range(2))
     record = importer.model.tensors[op.outputs[0]]
@@ -392,10 +327,13 @@ def densify(importer: Importer, op: OperatorRecord) -> None:
 
 
 def quantize(importer: Importer, op: OperatorRecord) -> None:
-    """QUANTIZE at the outputs of the model: int8 to uint8, which only shifts by 128."""
+    """QUANTIZE of int8 to int8, or at the outputs to uint8, which only shifts by 128."""
     importer.arity(op, 1, 1)
     source, record = importer.source(op), importer.model.tensors[op.outputs[0]]
     given, target = source.quantization, record.quantization
+    if record.type_name == "INT8" and source.dtype == "int8":
+        elementwise.function(importer, op, Unary("identity"))
+        return
     shifted = given is not None and target is not None and given.scale == target.scale
     shifted = shifted and record.type_name == "UINT8" and record.shape == source.shape
     if not shifted or int(given.zero_point) + 128 != int(target.zero_point):  # type: ignore[union-attr]
@@ -443,19 +381,6 @@ def _define_edge(importer: Importer, op: OperatorRecord, name: str) -> None:
     importer.edges[index] = name
 
 
-def _same_quantization(importer: Importer, op: OperatorRecord, source: Source) -> None:
-    if source.quantization is None:
-        return
-    target = importer.model.tensors[op.outputs[0]].quantization
-    if target is None or target.axis is not None:
-        raise importer.unsupported(op, "its int8 output has no scale")
-    if (
-        target.scale != source.quantization.scale
-        or target.zero_point != source.quantization.zero_point
-    ):
-        raise importer.unsupported(op, "its int8 input and output must have equal quantization")
-
-
 @dataclass(frozen=True)
 class OpReader:
     """How an operator is read, and the newest version of it that is understood."""
@@ -466,7 +391,6 @@ class OpReader:
 
 _OP = schema.BuiltinOperator
 OPS: Mapping[int, OpReader] = {
-    _OP.ADD: OpReader(add, 5),
     _OP.AVERAGE_POOL_2D: OpReader(average_pool_2d, 3),
     _OP.CONV_2D: OpReader(conv_2d, 8),
     _OP.DENSIFY: OpReader(densify, 1),
@@ -476,10 +400,10 @@ OPS: Mapping[int, OpReader] = {
     _OP.MEAN: OpReader(mean, 3),
     _OP.PAD: OpReader(pad, 4),
     _OP.QUANTIZE: OpReader(quantize, 4),
-    _OP.RELU: OpReader(relu, 3),
-    _OP.RELU6: OpReader(relu, 3),
     _OP.RESHAPE: OpReader(reshape, 1),
+    _OP.MAX_POOL_2D: OpReader(max_pool_2d, 3),
     _OP.SOFTMAX: OpReader(softmax, 3),
+    **{code: OpReader(*row) for code, row in elementwise.OPS.items()},
 }
 """Every operator that is supported."""
 NAMES = tuple(sorted({k for k, v in vars(_OP).items() if isinstance(v, int) and v in OPS}))

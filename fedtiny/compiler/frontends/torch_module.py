@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler.frontends import torch_elementwise as elementwise
 from fedtiny.compiler.ir import (
-    Add,
     Attributes,
     AveragePool2d,
     BatchNorm,
@@ -20,11 +20,11 @@ from fedtiny.compiler.ir import (
     Graph,
     Node,
     Pattern,
-    Relu,
     Reshape,
     Softmax,
     Tensor,
 )
+from fedtiny.compiler.operators import MaxPool2d
 from fedtiny.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from fedtiny.sparse_model import SparseModel
 
 SUPPORTED = (
-    "Conv2d, BatchNorm, ReLU, ReLU6, add, AdaptiveAvgPool2d, AvgPool2d, mean over height and "
-    "width, flatten, Linear, softmax of a vector, Dropout and Identity"
+    "Conv2d, BatchNorm, ReLU, ReLU6, LeakyReLU, Hardswish, Hardsigmoid, SiLU, Sigmoid, Tanh, "
+    "add, sub, mul, AdaptiveAvgPool2d, AvgPool2d, AdaptiveMaxPool2d, MaxPool2d, mean over height "
+    "and width, flatten, Linear, softmax of a vector, Dropout and Identity"
 )
 
 
@@ -229,37 +230,29 @@ class _Translation:
             constants.append(self.constant(name, value))
         self.keep_order(x, self.add_node(source, BatchNorm(epsilon), [x, *constants]))
 
-    def relu(self, source: fx.Node) -> None:
-        x = self.activation(source)
-        self.keep_order(x, self.add_node(source, Relu("relu"), [x]))
-
-    def relu6(self, source: fx.Node) -> None:
-        x = self.activation(source)
-        self.keep_order(x, self.add_node(source, Relu("relu6"), [x]))
-
-    def hardtanh(self, source: fx.Node) -> None:
-        if (_argument(source, 1, -1.0), _argument(source, 2, 1.0)) != (0, 6):
-            raise self.error(source, "hardtanh is supported from 0 to 6 (ReLU6)")
-        self.relu6(source)
-
-    def add(self, source: fx.Node) -> None:
-        a, b = self.activation(source, 0), self.activation(source, 1)
-        if source.kwargs.get("alpha", 1) != 1:
-            raise self.error(source, "add with a factor is not supported")
-        if self.tensors[a].shape != self.tensors[b].shape:
-            raise self.error(source, "add with broadcasting is not supported")
-        unordered = np.arange(0)
-        if not np.array_equal(self.orders.get(a, unordered), self.orders.get(b, unordered)):
-            raise self.error(source, "the sum of differently flattened tensors is not supported")
-        self.keep_order(a, self.add_node(source, Add(), [a, b]))
-
-    def adaptive_avg_pool2d(self, source: fx.Node) -> None:
-        x = self.activation(source)
-        size, out = self.tensors[x].shape[1:3], _shape(source)[2:]
+    def adaptive_kernel(self, source: fx.Node) -> tuple[int, int]:
+        size, out = self.tensors[self.activation(source)].shape[1:3], _shape(source)[2:]
         if any(n % m for n, m in zip(size, out, strict=True)):
             raise self.error(source, f"adaptive pooling of {size} to {out} has uneven windows")
-        kernel = (size[0] // out[0], size[1] // out[1])
-        self.add_node(source, AveragePool2d(kernel, kernel), [x])
+        return size[0] // out[0], size[1] // out[1]
+
+    def adaptive_avg_pool2d(self, source: fx.Node) -> None:
+        kernel = self.adaptive_kernel(source)
+        self.add_node(source, AveragePool2d(kernel, kernel), [self.activation(source)])
+
+    def adaptive_max_pool2d(self, source: fx.Node) -> None:
+        kernel = self.adaptive_kernel(source)
+        self.add_node(source, MaxPool2d(kernel, kernel), [self.activation(source)])
+
+    def max_pool2d(self, source: fx.Node) -> None:
+        x = self.activation(source)
+        kernel = _pair(source.args[1])
+        stride = _pair(_argument(source, 2, None) or kernel)
+        pads, dilation = _pair(_argument(source, 3, 0)), _pair(_argument(source, 4, 1))
+        if _argument(source, 5, False) or dilation != (1, 1):
+            raise self.error(source, "MaxPool2d is supported with ceil_mode=False, dilation=1")
+        padding = ((pads[0], pads[0]), (pads[1], pads[1]))
+        self.add_node(source, MaxPool2d(kernel, stride, padding), [x])
 
     def avg_pool2d(self, source: fx.Node) -> None:
         x = self.activation(source)
@@ -354,12 +347,11 @@ _HANDLERS: dict[str, Callable[[_Translation, fx.Node], None]] = {
     "linear": _Translation.linear,
     "batch_norm": _Translation.batch_norm,
     "_native_batch_norm_legit_no_training": _Translation.batch_norm,
-    "relu": _Translation.relu,
-    "relu6": _Translation.relu6,
-    "hardtanh": _Translation.hardtanh,
-    "add": _Translation.add,
     "adaptive_avg_pool2d": _Translation.adaptive_avg_pool2d,
     "avg_pool2d": _Translation.avg_pool2d,
+    "adaptive_max_pool2d": _Translation.adaptive_max_pool2d,
+    "max_pool2d": _Translation.max_pool2d,
+    "max_pool2d_with_indices": _Translation.max_pool2d,
     "mean": _Translation.mean,
     "flatten": _Translation.reshape,
     "reshape": _Translation.reshape,
@@ -367,4 +359,5 @@ _HANDLERS: dict[str, Callable[[_Translation, fx.Node], None]] = {
     "_softmax": _Translation.softmax,
     "view": _Translation.reshape,
     "squeeze": _Translation.reshape,
+    **elementwise.OPS,
 }
