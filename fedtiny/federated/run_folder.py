@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,41 @@ class RunFolder:
         Raises:
             UsageError: It is such a place.
         """
-        if not self.checkpoint.is_file():
+        if not self.checkpoint.is_file() and not self.before_first_checkpoint():
             check_replaceable(self.path, self.record.name)
+
+    def before_first_checkpoint(self) -> bool:
+        """Whether a run began here and was killed before it had anything to keep."""
+        folder = self.checkpoint.parent
+        return folder.is_dir() and not self.checkpoint.exists() and not self.record.exists()
+
+    def begin(self) -> None:
+        """Mark that a run begins, and remove what a killed one was writing.
+
+        Raises:
+            UsageError: The place cannot be written.
+        """
+        try:
+            self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            for file in (self.model, self.record, self.timing, self.checkpoint):
+                for unfinished in file.parent.glob(f".{file.name}.*"):
+                    unfinished.unlink()
+        except OSError as error:
+            raise UsageError(
+                f"cannot write the run in {str(self.path)!r}: {error.strerror}."
+            ) from error
+
+    @contextmanager
+    def empty_unless_checkpointed(self) -> Iterator[None]:
+        """Leave nothing behind when the block fails before the first checkpoint."""
+        try:
+            yield
+        except BaseException:
+            if self.before_first_checkpoint():
+                with suppress(OSError):
+                    self.checkpoint.parent.rmdir()
+                    self.path.rmdir()
+            raise
 
     def clear(self) -> None:
         """Remove an earlier run.

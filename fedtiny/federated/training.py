@@ -75,15 +75,18 @@ def train(
     codec = StateCodec(module)
     data_sha256 = _data_sha256(dataset)
     run = checkpoint.fingerprint(config, data_sha256)
-    start = checkpoint.load(folder.checkpoint, codec, run) if resume else None
+    start = None
+    if resume and not folder.before_first_checkpoint():
+        start = checkpoint.load(folder.checkpoint, codec, run)
     if config.devices and misfit is None:
         from fedtiny.federated.device_fit import device_misfit
 
         misfit = device_misfit(architecture, dataset.subset(parts.public), config.devices)
     if not resume:
         folder.clear()
+    folder.begin()
 
-    with one_thread():
+    with one_thread(), folder.empty_unless_checkpointed():
         clock = Clock()
         fleet = _start_fleet(config, architecture, dataset, parts, codec, start, observe)
         try:
