@@ -63,3 +63,18 @@ def _derived(module: nn.Module) -> Blocks:
 
 def _prefix(name: str, depth: int) -> str:
     return ".".join(name.split(".")[:depth])
+
+
+def convolutions(module: nn.Module, part: str, kernel: int | None = None) -> tuple[str, ...]:
+    """Names of the weights of all convolutions in a part of a network, in their order.
+
+    Args:
+        module: The network.
+        part: Name of the submodule.
+        kernel: Only those of this many rows; None takes all.
+    """
+    return tuple(
+        f"{part}.{name}.weight" if name else f"{part}.weight"
+        for name, layer in module.get_submodule(part).named_modules()
+        if isinstance(layer, nn.Conv2d) and kernel in (None, layer.kernel_size[0])
+    )
