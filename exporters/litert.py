@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.frontends.tflite_flatbuffer import Flatbuffer
+from fedtiny.compiler.frontends.tflite_metadata import read_metadata
 from fedtiny.errors import RunnerError, UsageError
-from fedtiny.exporters.tolerance import METADATA, TOLERANCE_KEY
+from fedtiny.exporters.tolerance import TOLERANCE_KEY
 
 PACKAGES = ("ai_edge_litert", "tflite_runtime")
 
@@ -98,16 +98,11 @@ def tolerance_lsb(path: Path) -> int:
     Raises:
         UsageError: The file does not say it.
     """
-    model = Flatbuffer(path.read_bytes(), path.name).root()
-    buffers = model.tables(4)
-    for entry in model.tables(6):
-        index = int(entry.number(1, "I"))
-        if entry.text(0) == METADATA and index < len(buffers):
-            data = buffers[index].array(0, np.uint8)
-            content = json.loads(b"{}" if data is None else data.tobytes())
-            if TOLERANCE_KEY in content:
-                return int(content[TOLERANCE_KEY])
-    raise UsageError(f"the TFLite file has no metadata {TOLERANCE_KEY!r}; export it again.")
+    content = read_metadata(Flatbuffer(path.read_bytes(), path.name).root())
+    stated = content.get(TOLERANCE_KEY)
+    if not isinstance(stated, int) or stated < 0:
+        raise UsageError(f"the TFLite file has no metadata {TOLERANCE_KEY!r}; export it again.")
+    return stated
 
 
 def _module() -> Any:

@@ -17,6 +17,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from fedtiny.compiler.frontends.tflite_metadata import METADATA, NODES
 from fedtiny.compiler.ir import (
     Add,
     AveragePool2d,
@@ -35,7 +36,7 @@ from fedtiny.compiler.ir import (
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters.tflite_operators import ACTIVATIONS, INT8_VERSIONS, OPERATORS
 from fedtiny.exporters.tflite_sparse import sparse_form
-from fedtiny.exporters.tolerance import METADATA, TOLERANCE_KEY, tolerance_lsb
+from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
 
 SCHEMA_VERSION = 3
@@ -169,11 +170,12 @@ class _Writer:
         return made
 
     def metadata(self) -> Any:
-        """What a verifier needs to know beside the model."""
+        """What the format has no place for; see `frontends.tflite_metadata`."""
         integers = any(self.graph[name].dtype == "int8" for name in self.graph.outputs)
-        content = {TOLERANCE_KEY: tolerance_lsb(self.graph)} if integers else {}
+        content: dict[str, Any] = {TOLERANCE_KEY: tolerance_lsb(self.graph)} if integers else {}
+        content[NODES] = {n.output: n.name for n in self.graph.nodes if n.name != n.output}
         buffer = _Buffer()
-        buffer.data = json.dumps(content, sort_keys=True).encode()
+        buffer.data = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
         made = schema.MetadataT()
         made.name = METADATA
         made.buffer = len(self.model.buffers)

@@ -17,8 +17,6 @@ TOLERANCE_LSB = 12
 """By how much outputs of an int8 network as deep as ResNet-8 may differ."""
 TOLERANCE_KEY = "tolerance_lsb"
 """Key of `tolerance_lsb` in the metadata of an int8 file, for those who verify it."""
-METADATA = "fedtiny"
-"""Name of the metadata entry of TensorFlow Lite files: a JSON object with that key."""
 
 
 def tolerance_lsb(graph: Graph) -> int:

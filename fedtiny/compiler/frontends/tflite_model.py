@@ -5,7 +5,7 @@ The numbers of the fields are those of TensorFlow Lite's schema.fbs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
 from fedtiny.compiler.frontends.tflite_flatbuffer import Flatbuffer, Table
+from fedtiny.compiler.frontends.tflite_metadata import node_names
 from fedtiny.compiler.ir import Quantization
 from fedtiny.errors import UnsupportedError, UsageError
 
@@ -84,7 +85,7 @@ class OperatorRecord:
     """One operator of the file.
 
     Attributes:
-        name: The name of its first output, which is what layers are called by.
+        name: What layers are called by: the name of its first output, or that of our metadata.
         op: The built-in operator's number.
         op_name: For example ``"CONV_2D"``; a custom operator's own name.
         version: The operator's version.
@@ -141,6 +142,8 @@ def read_model(data: bytes, name: str) -> ModelRecord:
     operators = tuple(
         _operator(file, table, i, codes, tensors) for i, table in enumerate(subgraph.tables(3))
     )
+    names = node_names(model)
+    operators = tuple(replace(op, name=names.get(op.name, op.name)) for op in operators)
     record = ModelRecord(tensors, operators, subgraph.integers(1) or (), subgraph.integers(2) or ())
     ends = len(record.inputs) + len(record.outputs)
     if not record.inputs or not record.outputs or ends > MAX_ENDS:
