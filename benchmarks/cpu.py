@@ -1,0 +1,120 @@
+"""Time of whole networks on this x86-64 machine, beside onnxruntime and LiteRT in the same run.
+
+    python -m benchmarks.cpu [--network resnet8] [--runs 200]
+
+One thread, batch 1, float32, the same weights for all three; all are called through Python, input
+and output copied. The contestants take turns run by run, so that whatever else the machine does
+slows all of them. Printed are medians and the spread from the 10th to the 90th percentile, in
+microseconds, and how many times ours is faster than the better of the two (ratio of medians).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.networks import NETWORKS
+from fedtiny.compiler import planner
+from fedtiny.compiler.ir import Graph
+from fedtiny.devices import profiles
+from fedtiny.exporters import litert, onnx, tflite
+from fedtiny.runtime.host_plan import HostSession
+from tests.kernels import single_node
+
+DENSITIES = (0.01, 0.05, 0.1, 0.2)
+WARM_UP = 10
+FLOAT_ERROR = 1e-3
+"""Greatest difference of outputs, relative to the greatest output."""
+
+Array = NDArray[Any]
+
+
+def ours(graph: Graph) -> Callable[[Array], Array]:
+    """A plan for x86-64, in this process."""
+    session = HostSession(planner.plan(graph, profiles.target("x86-64"), "speed"))
+    return lambda x: session.run([x])[0]
+
+
+def with_onnxruntime(graph: Graph, folder: Path) -> Callable[[Array], Array]:
+    """Our ONNX file; onnxruntime wants channels first."""
+    import onnxruntime
+
+    path = folder / "model.onnx"
+    onnx.write(graph, path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    name = graph.inputs[0]
+    return lambda x: session.run(None, {name: x})[0]
+
+
+def with_litert(graph: Graph, folder: Path) -> Callable[[Array], Array]:
+    """Our TensorFlow Lite file, with LiteRT's default kernels (XNNPACK)."""
+    path = folder / "model.tflite"
+    tflite.write(graph, path)
+    interpreter = litert.interpreter(path, reference=False)
+    (source,), (result,) = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(x: Array) -> Array:
+        interpreter.set_tensor(source["index"], x)
+        interpreter.invoke()
+        found: Array = interpreter.get_tensor(result["index"])
+        return found
+
+    return run
+
+
+def race(graph: Graph, runs: int) -> dict[str, NDArray[np.float64]]:
+    """Times of every contestant in microseconds, sorted; outputs are compared before."""
+    x = next(iter(single_node.data(graph).values()))
+    with tempfile.TemporaryDirectory() as work:
+        folder = Path(work)
+        contestants = {
+            "fedtiny": (ours(graph), x),
+            "onnxruntime": (
+                with_onnxruntime(graph, folder),
+                np.ascontiguousarray(x.transpose(0, 3, 1, 2)),
+            ),
+            "litert": (with_litert(graph, folder), x),
+        }
+        outputs = [run(data).reshape(-1) for run, data in contestants.values()]
+        for other in outputs[1:]:
+            error = np.abs(outputs[0] - other).max() / np.abs(other).max()
+            assert error < FLOAT_ERROR, f"outputs differ by {error}"
+        times: dict[str, list[float]] = {name: [] for name in contestants}
+        for _ in range(WARM_UP + runs):
+            for name, (run, data) in contestants.items():
+                start = time.perf_counter_ns()
+                run(data)
+                times[name].append((time.perf_counter_ns() - start) / 1000)
+    return {name: np.sort(found[WARM_UP:]) for name, found in times.items()}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--network", action="append", choices=tuple(NETWORKS))
+    parser.add_argument("--runs", type=int, default=200)
+    given = parser.parse_args()
+    print(f"{'network':10} {'density':>7}  medians and 10-90 % in microseconds")
+    for name in given.network or ["resnet8"]:
+        for density in DENSITIES:
+            times = race(NETWORKS[name]("float32", density), given.runs)
+            parts = []
+            for contestant, found in times.items():
+                low, middle, high = np.percentile(found, (10, 50, 90))
+                parts.append(f"{contestant} {middle:.0f} ({low:.0f}-{high:.0f})")
+            best = min(np.median(times[peer]) for peer in ("onnxruntime", "litert"))
+            ratio = best / np.median(times["fedtiny"])
+            print(f"{name:10} {density:7.2f}  {', '.join(parts)}: {ratio:.2f} times faster")
+
+
+if __name__ == "__main__":
+    main()

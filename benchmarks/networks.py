@@ -1,0 +1,25 @@
+"""Networks that benchmarks run whole: shapes of known models with random weights and masks."""
+
+from __future__ import annotations
+
+from fedtiny.compiler.ir import DType, Graph
+from tests.networks import Builder, resnet8
+
+
+def resnet18(dtype: DType, density: float) -> Graph:
+    """ResNet-18 for 32x32 images: two blocks of 64, 128, 256 and 512 channels; 11.2 M weights."""
+    b = Builder("resnet18", dtype)
+    x = b.conv(b.input(1, 32, 32, 3), 64)
+    for stage, channels in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            stride = 2 if stage > 0 and block == 0 else 1
+            y = b.conv(x, channels, 3, stride, density=density)
+            y = b.conv(y, channels, 3, 1, "none", density)
+            shortcut = x if stride == 1 else b.conv(x, channels, 1, stride, "none", density)
+            x = b.add(y, shortcut)
+    x = b.reshape(b.average(x), 1, 512)
+    return b.graph(b.dense(x, 10))
+
+
+NETWORKS = {"resnet8": resnet8, "resnet18": resnet18}
+"""By name, what makes the graph of a dtype and a density; first convolutions stay dense."""
