@@ -8,7 +8,7 @@ import numpy as np
 
 from fedtiny.compiler import statistics
 from fedtiny.compiler.ir import Graph, Node
-from fedtiny.compiler.plan import ExecutionPlan, row_count
+from fedtiny.compiler.plan import ExecutionPlan, row_bytes, row_count
 from fedtiny.devices.profiles import Target
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Kernel, RowContract
@@ -85,16 +85,28 @@ def step_features(contract: RowContract, graph: Graph) -> dict[str, int]:
     }
 
 
-def program(entries: int, target: Target) -> float:
-    """Instructions of the executor for a program's entries and its start."""
-    cost = table.executor_cost(cost_set(target))
-    return cost.get("entries", 0.0) * entries + cost.get("start", 0.0)
+def program_features(entries: int, layers: int, graph: Graph) -> dict[str, int]:
+    """Entries of a program, layers, and what is copied to inputs and from outputs."""
+    ends = [graph[name] for name in (*graph.inputs, *graph.outputs)]
+    return {
+        "start": 1,
+        "entries": entries,
+        "layers": layers,
+        "copied_rows": sum(row_count(tensor) for tensor in ends),
+        "copied_bytes": sum(row_count(tensor) * row_bytes(tensor) for tensor in ends),
+    }
+
+
+def program(plan: ExecutionPlan) -> float:
+    """Instructions of the executor for a program's start, entries, inputs and outputs."""
+    cost = table.executor_cost(cost_set(plan.target))
+    found = program_features(len(plan.program), len(plan.layers), plan.graph)
+    return float(sum(cost.get(name, 0.0) * count for name, count in found.items()))
 
 
 def executor(plan: ExecutionPlan) -> float:
-    """Instructions that a plan's program executes outside of kernels; 0 without coefficients."""
-    within = sum(steps(layer.contract, plan.graph, plan.target) for layer in plan.layers)
-    return within + program(len(plan.program), plan.target)
+    """Instructions that a plan executes outside of kernels; 0 without coefficients."""
+    return program(plan) + sum(steps(x.contract, plan.graph, plan.target) for x in plan.layers)
 
 
 def _work(kernel: Kernel, node: Node, graph: Graph) -> float:

@@ -92,15 +92,10 @@ def items(
 
 def peak_bytes(found: Sequence[Item]) -> int:
     """The most bytes alive at once: no placement of these items can need less."""
-    return max((live for _, live in _live(found)), default=0)
+    return max((live for _, live in live_bytes(found)), default=0)
 
 
-def peak_time(found: Sequence[Item]) -> int:
-    """The first half step at which the most bytes are alive."""
-    return max(_live(found), key=lambda at: (at[1], -at[0]))[0]
-
-
-def _live(found: Sequence[Item]) -> list[tuple[int, int]]:
+def live_bytes(found: Sequence[Item]) -> list[tuple[int, int]]:
     """Half steps at which something is born or dies, and the bytes alive from then on."""
     changes: dict[int, int] = {}
     for item in found:

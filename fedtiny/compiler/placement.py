@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedtiny.compiler.lifetimes import Item, peak_bytes
+from fedtiny.compiler.lifetimes import Item, live_bytes, peak_bytes
 
 
 def place(
@@ -18,7 +18,7 @@ def place(
     """Give every item an offset so that items alive at the same time are disjoint.
 
     Items are placed one after another, each into a gap that is free for its whole life. The order
-    decides how well that packs: sixteen fixed ways are tried (the sorting keys of `_orders`, each
+    decides how well that packs: twenty fixed ways are tried (the sorting keys of `_orders`, each
     with the tightest and with the lowest gap), then the best way so far with the items that reach
     highest moved forward. Stops early at the liveness bound.
 
@@ -34,6 +34,7 @@ def place(
     if not found:
         return (), 0
     bound = peak_bytes(found)
+    neighbours = _neighbours(found)
     ways = [(order, tightest) for order in _orders(found) for tightest in (True, False)]
     generator = random.Random(seed)
     best: _Result | None = None
@@ -43,7 +44,7 @@ def place(
         else:
             assert best is not None
             order, tightest = _moved(best, found, generator), best.tightest
-        result = _greedy(found, alignment, order, tightest, best.top if best else None)
+        result = _greedy(found, neighbours, alignment, order, tightest, best.top if best else None)
         if result is not None:
             best = result
             if best.top == bound:
@@ -63,22 +64,37 @@ class _Result:
 
 
 def _orders(found: Sequence[Item]) -> list[list[int]]:
-    """By size, by death, by birth and by length of life; then the same after scratch.
+    """By size, by death, by birth, by length of life, by what is alive; the same after scratch.
 
     Scratch of a layer that runs in turns with others needs the same place at many times, so that it
     is hard to place late.
     """
     lengths = [sum(dies - born for born, dies in item.intervals) for item in found]
+    crowds = _crowds(found)
     keys: list[Callable[[int], tuple[int, ...]]] = [
+        lambda i: (-crowds[i], -found[i].size_bytes, found[i].intervals[0][0]),
         lambda i: (-found[i].size_bytes, found[i].intervals[0][0]),
         lambda i: (-found[i].intervals[-1][1], -found[i].size_bytes),
         lambda i: (found[i].intervals[0][0], -found[i].size_bytes),
         lambda i: (-lengths[i], -found[i].size_bytes),
     ]
     plain = [sorted(range(len(found)), key=key) for key in keys]
-    turns = [i for i in plain[0] if len(found[i].intervals) > 1]
+    turns = [i for i in plain[1] if len(found[i].intervals) > 1]
     late = [[*turns, *(i for i in order if len(found[i].intervals) == 1)] for order in plain]
     return [*plain, *late]
+
+
+def _crowds(found: Sequence[Item]) -> list[int]:
+    """Of every item, the most bytes alive at any time of its life."""
+    times, live = (np.array(column, np.int64) for column in zip(*live_bytes(found), strict=True))
+    crowds = []
+    for item in found:
+        most = 0
+        for born, dies in item.intervals:
+            first, last = np.searchsorted(times, (born, dies))
+            most = max(most, int(live[first:last].max()))
+        crowds.append(most)
+    return crowds
 
 
 def _moved(best: _Result, found: Sequence[Item], generator: random.Random) -> list[int]:
@@ -95,47 +111,57 @@ def _moved(best: _Result, found: Sequence[Item], generator: random.Random) -> li
 
 
 def _greedy(
-    found: Sequence[Item], alignment: int, order: list[int], tightest: bool, limit: int | None
+    found: Sequence[Item],
+    neighbours: Sequence[NDArray[np.int64]],
+    alignment: int,
+    order: list[int],
+    tightest: bool,
+    limit: int | None,
 ) -> _Result | None:
     """Place in the given order; None when the result would not be below `limit`."""
-    count = sum(len(item.intervals) for item in found)
-    born, dies, low, high = (np.zeros(count, np.int64) for _ in range(4))
-    offsets = [0] * len(found)
-    used = top = 0
+    low: NDArray[np.int64] = np.full(len(found), -1, np.int64)
+    high: NDArray[np.int64] = np.zeros(len(found), np.int64)
+    top = 0
     for index in order:
-        item = found[index]
-        taken = _conflicts(item, born[:used], dies[:used])
-        blocks = sorted(
-            {*zip(low[:used][taken].tolist(), high[:used][taken].tolist(), strict=True)}
-        )
-        offset = _gap(blocks, item.size_bytes, alignment, tightest)
-        top = max(top, offset + item.size_bytes)
+        size = found[index].size_bytes
+        near = neighbours[index]
+        near = near[low[near] >= 0]
+        offset = _gap(low[near], high[near], size, alignment, tightest)
+        top = max(top, offset + size)
         if limit is not None and top >= limit:
             return None
-        offsets[index] = offset
-        for interval in item.intervals:
-            born[used], dies[used] = interval
-            low[used], high[used] = offset, offset + item.size_bytes
-            used += 1
-    return _Result(top, offsets, order, tightest)
+        low[index], high[index] = offset, (offset + size + alignment - 1) & -alignment
+    return _Result(top, low.tolist(), order, tightest)
 
 
-def _conflicts(item: Item, born: NDArray[np.int64], dies: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which placed intervals meet any interval of the item."""
-    taken = np.zeros(born.shape, bool)
-    for start, end in item.intervals:
-        taken |= (born < end) & (dies > start)
-    return taken
+def _neighbours(found: Sequence[Item]) -> list[NDArray[np.int64]]:
+    """By item, the others that are alive at any time of its life."""
+    owner = np.array([i for i, item in enumerate(found) for _ in item.intervals])
+    born, dies = (
+        np.array([interval[end] for item in found for interval in item.intervals], np.int64)
+        for end in (0, 1)
+    )
+    neighbours = []
+    for index, item in enumerate(found):
+        taken: NDArray[np.bool_] = np.zeros(born.shape, bool)
+        for start, end in item.intervals:
+            taken |= (born < end) & (dies > start)
+        near = np.unique(owner[taken])
+        neighbours.append(near[near != index])
+    return neighbours
 
 
-def _gap(blocks: list[tuple[int, int]], size: int, alignment: int, tightest: bool) -> int:
+def _gap(
+    low: NDArray[np.int64], high: NDArray[np.int64], size: int, alignment: int, tightest: bool
+) -> int:
     """The start of the tightest or the lowest gap between blocks, or the end of the last one."""
-    start = 0
-    best: tuple[int, int] | None = None
-    for low, high in blocks:
-        if low - start >= size and (best is None or low - start < best[0]):
-            best = (low - start, start)
-            if not tightest:
-                break
-        start = max(start, (high + alignment - 1) & -alignment)
-    return best[1] if best else start
+    if not low.size:
+        return 0
+    order = np.argsort(low, kind="stable")
+    starts = np.concatenate(([0], np.maximum.accumulate(high[order])))
+    gaps = low[order] - starts[:-1]
+    fits = np.flatnonzero(gaps >= size)
+    if not fits.size:
+        return int(starts[-1])
+    chosen = fits[gaps[fits].argmin()] if tightest else fits[0]
+    return int(starts[chosen])

@@ -13,7 +13,7 @@ from fedtiny.compiler.dataflow import layer_nodes
 from fedtiny.compiler.flash import within_flash
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.compiler.place_layouts import place_layouts
-from fedtiny.compiler.plan import ExecutionPlan, Layer, Schedule
+from fedtiny.compiler.plan import ExecutionPlan, Layer
 from fedtiny.compiler.selection import Option, Selection, Selector
 from fedtiny.devices.profiles import DeviceProfile, Target
 from fedtiny.errors import UnsupportedError, UsageError, unknown_name
@@ -45,20 +45,12 @@ class PlanPoint:
     """One point of the trade between memory and instructions.
 
     Attributes:
-        arena_bytes: Of the plan, really placed.
-        arena_bound_bytes: The liveness bound of its program.
+        plan: The plan.
         instructions: Estimated, kernels and executor; None without coefficients for the target.
-        kernels: By layer.
-        schedule: Order of its steps.
-        stages: First and last layer of every stage.
     """
 
-    arena_bytes: int
-    arena_bound_bytes: int
+    plan: ExecutionPlan
     instructions: float | None
-    kernels: tuple[str, ...]
-    schedule: Schedule
-    stages: tuple[tuple[int, int], ...]
 
 
 def plan(
@@ -123,18 +115,12 @@ def curve(graph: Graph, target: Target, fed: bool = False) -> tuple[PlanPoint, .
     points: list[PlanPoint] = []
     for selection in planner.selector.curve():
         draft = planner.draft(selection)
-        if points and draft.arena_bytes >= points[-1].arena_bytes:
+        if points and draft.arena_bytes >= points[-1].plan.arena_bytes:
             continue
         known = all(layer.instructions is not None for layer in draft.layers)
+        check_plan(draft)
         points.append(
-            PlanPoint(
-                arena_bytes=draft.arena_bytes,
-                arena_bound_bytes=draft.arena_bound_bytes,
-                instructions=planner.instructions(draft) if known else None,
-                kernels=tuple(layer.kernel.name for layer in draft.layers),
-                schedule=draft.schedule,
-                stages=selection.split,
-            )
+            PlanPoint(planner.packed(draft), planner.instructions(draft) if known else None)
         )
     return tuple(points)
 
@@ -177,7 +163,7 @@ class _Planner:
         cost = sum(
             known[layer.kernel.name] for known, layer in zip(by_kernel, draft.layers, strict=True)
         )
-        return cost + cost_model.program(len(draft.program), self.target)
+        return cost + cost_model.program(draft)
 
     def smallest(self, limit: float) -> ExecutionPlan:
         """The smallest arena within a limit of instructions."""

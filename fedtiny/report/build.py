@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from fedtiny.compiler import statistics
+from fedtiny.compiler import cost, statistics
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.plan import ExecutionPlan, Layer
 from fedtiny.devices.profiles import DeviceProfile
@@ -113,7 +113,9 @@ def planned_totals(plan: ExecutionPlan, weights_bytes: int) -> Totals:
         weights_bytes=Figure(weights_bytes, "estimated", PLANNER),
         arena_bytes=Figure(plan.arena_bytes, "estimated", PLANNER),
         instructions=_maybe(
-            round(sum(known)) if known and len(known) == len(predicted) else None,
+            round(sum(known) + cost.executor(plan))
+            if known and len(known) == len(predicted)
+            else None,
             "estimated",
             "cost model",
         ),

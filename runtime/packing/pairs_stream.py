@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,13 +76,13 @@ class Channel:
     weights: NDArray[np.int64]
     grid: Grid | None = None
 
-    @property
+    @cached_property
     def dense(self) -> bool:
         """Whether it is faster without distances."""
         loop = ENTRY_INSTRUCTIONS * self._entries
         return self.grid is not None and self.grid.instructions <= loop
 
-    @property
+    @cached_property
     def wide(self) -> bool:
         """Whether 16-bit distances take fewer bytes than 8-bit ones that continue."""
         return 2 * self._count(0xFF) > 3 * self._count(0xFFFF)
@@ -112,7 +113,7 @@ class Channel:
         wide = self.wide
         longest, entry = (0xFFFF, _WIDE_ENTRY) if wide else (0xFF, _NARROW_ENTRY)
         found = []
-        for distance, weight in zip(self._distances().tolist(), self.weights, strict=True):
+        for distance, weight in zip(self._distances.tolist(), self.weights, strict=True):
             while distance > longest:  # a weight of 0 only moves on
                 found.append(entry.pack(longest, 0))
                 distance -= longest
@@ -128,15 +129,24 @@ class Channel:
         kind = (DENSE1, DENSE2, DENSE3)[grid.taps - 1] + -grid.groups % grid.groups_a_pass
         return weights.size, kind, weights.tobytes()
 
-    @property
+    @cached_property
     def _entries(self) -> int:
         return self._count(0xFFFF if self.wide else 0xFF)
 
+    @cached_property
     def _distances(self) -> NDArray[np.int64]:
-        return np.diff(self.positions, prepend=0)
+        found: NDArray[np.int64] = self.positions.copy()
+        found[1:] -= self.positions[:-1]
+        return found
+
+    @cached_property
+    def _longest(self) -> int:
+        return int(self._distances.max(initial=0))
 
     def _count(self, longest: int) -> int:
-        more = np.maximum(self._distances() - 1, 0) // longest
+        if self._longest <= longest:
+            return len(self.weights)
+        more = np.maximum(self._distances - 1, 0) // longest
         return len(self.weights) + int(more.sum())
 
 

@@ -127,9 +127,9 @@ def test_a_device_gets_the_fewest_instructions_that_fit_it():
     assert len(points) > 3
     for faster, smaller in pairwise(points):
         assert faster.instructions < smaller.instructions
-        assert faster.arena_bytes > smaller.arena_bytes
+        assert faster.plan.arena_bytes > smaller.plan.arena_bytes
     for faster, smaller in pairwise(points):
-        budget = (faster.arena_bytes + smaller.arena_bytes) // 2
+        budget = (faster.plan.arena_bytes + smaller.plan.arena_bytes) // 2
         made = plan(graph, M4, device=board(budget + STACK_RESERVE_BYTES))
         assert made.arena_bytes <= budget
         assert sum(layer.instructions for layer in made.layers) <= 1.05 * smaller.instructions
@@ -175,6 +175,7 @@ def two_kernels(monkeypatch):
         monkeypatch.setattr(table, "candidates", lambda *_: kernels)
         monkeypatch.setattr(table, "packing", Fake)
         monkeypatch.setattr(table, "instructions", lambda k, *_: price[k.name])
+        monkeypatch.setattr(table, "executor_cost", lambda _: {})
 
     return use
 
@@ -217,7 +218,7 @@ def test_a_node_without_a_kernel_is_named():
         plan(batch_norm_graph(), M4)
     message = str(caught.value)
     assert "'batch_norm_1' (batch_norm, float32)" in message
-    assert "add, average_pool2d, conv2d" in message
+    assert "Supported operators: add, average_pool2d, " in message
 
 
 @pytest.mark.quick
