@@ -81,9 +81,10 @@ def test_every_file_is_there(exported: Path) -> None:
 def test_predictions_hold_on_the_emulated_core(model: Path, tmp_path: Path, target: str) -> None:
     planned = pipeline.export(model, target=target, out=tmp_path / "x")
     seen = pipeline.verify(tmp_path / "x")
-    assert [(v.runner, v.equal) for v in seen.verification] == [
-        ("litert", True),
-        ("onnxruntime", True),
+    assert [(v.title, v.equal) for v in seen.verification] == [
+        ("onnxruntime (onnx)", True),
+        ("litert (tflite)", True),
+        ("litert-default (tflite)", True),
         ("host", True),
         ("unicorn", True),
     ]
@@ -202,6 +203,43 @@ def test_int8_needs_ranges(model: Path, tmp_path: Path) -> None:
         formats=("tflite",),
     )
     assert report.model.input.dtype == "int8"
+
+
+@pytest.mark.parametrize("io", ["int8", "float32"])
+def test_every_format_is_written_and_verified(model: Path, tmp_path: Path, io: str) -> None:
+    names = ("c", "onnx", "ort", "sparse-onnx", "sparse-tflite", "tflite")
+    trees = []
+    for folder in (tmp_path / "x", tmp_path / "y"):
+        report = pipeline.export(model, target="cortex-a", out=folder, formats=names, io=io)
+        trees.append(tree(folder))
+    assert trees[0] == trees[1]
+    assert report.model.input.dtype == report.model.output.dtype == io
+    assert (report.model.input.scale is None) == (io == "float32")
+    assert Golden.load(tmp_path / "x" / "golden.npz").inputs.dtype == io
+    sizes = {a.format: a for a in report.artifacts}
+    for name in ("sparse-onnx", "sparse-tflite"):
+        item = sizes[name]
+        assert item.dense_bytes == sizes[name.removeprefix("sparse-")].bytes > item.bytes
+    seen = pipeline.verify(tmp_path / "x")
+    assert seen.equal
+    exact = {v.title for v in seen.verification if v.bit_exact}
+    assert {"host", "unicorn", "litert (tflite)", "litert (sparse-tflite)"} <= exact
+    assert len(seen.verification) == 3 + 2 * 2 + 2
+    assert seen.accuracy is not None
+    assert seen.accuracy.runtime == seen.accuracy.int8
+
+
+def test_a_format_that_would_be_wrong_is_refused_and_nothing_is_left(
+    model: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="computes wrong results without an error"):
+        pipeline.export(model, target="cortex-m4", out=tmp_path / "x", formats=("sparse-tflite",))
+    with pytest.raises(UsageError, match="a float32 program cannot exchange int8"):
+        pipeline.export(model, target="c", out=tmp_path / "x", dtype="float32", io="int8")
+    assert list(tmp_path.iterdir()) == []
+    report = pipeline.export(model, target="c", out=tmp_path / "x", dtype="float16")
+    assert [a.format for a in report.artifacts] == ["onnx", "tflite", "golden"]
+    assert pipeline.verify(tmp_path / "x").equal
 
 
 def test_python_interface(model: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedtiny.compiler.planner import plan
 from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.elf import Elf
 from fedtiny.devices.model_tables import read_model
@@ -22,6 +23,9 @@ from fedtiny.devices.runner import RunResult, Signature, TensorType, make_runner
 from fedtiny.devices.runner_unicorn import UnicornRunner
 from fedtiny.devices.streams import ProcessStream
 from fedtiny.errors import RunnerError, UsageError
+from fedtiny.exporters.c import write
+from fedtiny.golden import make_golden
+from tests.networks import flattened
 
 ROOT = Path(__file__).parents[2]
 SIGNATURE = Signature((TensorType((1, 4, 8, 1), "int8"),), (TensorType((1, 8), "int8"),))
@@ -264,6 +268,35 @@ def test_firmware_survives_damaged_frames(tmp_path: Path):
         assert client.output(8) == reference()[0].tobytes()
     finally:
         stream.close()
+
+
+@pytest.mark.parametrize("fed", [False, True], ids=["frame", "fed"])
+@pytest.mark.parametrize(
+    ("spec", "to"),
+    [("host", "c"), ("unicorn", "cortex-m4"), ("unicorn", "cortex-a"), ("qemu", "cortex-m3")],
+)
+def test_int8_programs_with_real_ends(spec: str, to: str, fed: bool, tmp_path: Path):
+    """Real numbers in and out, on an input where quantizing needs the program's own division."""
+    chip = profiles.target(to)
+    made = plan(flattened(), chip, fed=fed)
+    source = write(made, tmp_path, io="float32")
+    shape = made.graph[made.graph.inputs[0]].shape
+    scale = made.graph[made.graph.inputs[0]].quantization.scale
+    real = np.random.default_rng(4).uniform(-3, 3, shape).astype(np.float32)
+    near = np.arange(-90, 90, dtype=np.float32) + np.float32(0.5)
+    real.flat[: near.size] = np.nextafter(near * scale, np.float32(0))
+    layers = tuple((layer.name, layer.node.output) for layer in made.layers)
+    golden = make_golden(made.graph, layers, real, "float32")
+    signature = Signature((TensorType(shape, "float32"),), (TensorType((1, 7), "float32"),))
+    with make_runner(spec, chip) as runner:
+        if reason := runner.unavailable():
+            pytest.skip(reason)
+        runner.load(runner.build(source, tmp_path / "work"), signature)
+        result = runner.run((real,))
+    assert result.outputs[0].dtype == np.float32
+    np.testing.assert_array_equal(result.outputs[0].reshape(1, 7), golden.outputs)
+    assert result.digests == tuple(golden.digests[0])
+    assert len(np.unique(golden.outputs)) > 3
 
 
 def test_identity_is_read_back(tmp_path: Path):

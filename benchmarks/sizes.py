@@ -1,0 +1,106 @@
+"""Sizes of every exported form of a model, raw and gzipped, sparse beside dense.
+
+    python benchmarks/sizes.py [--densities 1,0.2,0.05,0.01] [--kws FILE.tflite] [NETWORK...]
+
+Networks are built with random weights and pruned by magnitude, layer by layer, to each density:
+sizes depend on how many weights are left, not on what they are. They say nothing about accuracy.
+`--kws` adds MLPerf Tiny's keyword-spotting model, for a Cortex-M4: its C is weights and code, as a
+linker places it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import tempfile
+from pathlib import Path
+
+import torch
+
+from fedtiny import pipeline
+from fedtiny.compiler.calibration import ranges_from_data
+from fedtiny.compiler.frontends.torch_module import from_torch
+from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.passes import lower, prune_magnitude, quantize, round_float16
+from fedtiny.compiler.planner import plan
+from fedtiny.compiler.serialize import tables
+from fedtiny.devices.profiles import target
+from fedtiny.errors import UsageError
+from fedtiny.exporters import format
+from fedtiny.exporters.format import Request, accepted
+from fedtiny.models import create
+
+INPUT = (3, 32, 32)
+
+
+def lowered(network: str, density: float) -> Graph:
+    """A network of ours with random weights, pruned, before quantization."""
+    module = create(network, INPUT, 10, seed=0).eval()
+    return prune_magnitude(lower(from_torch(module, INPUT, network)), density)
+
+
+def sizes(graph: Graph, dtype: str, to: str) -> dict[str, tuple[int, int]]:
+    """Bytes raw and gzipped, by format, of what can be written; `c` is the packed weights."""
+    made = plan(graph, target(to))
+    request = Request(made, dtype, "int8" if dtype == "int8" else "float32")  # type: ignore[arg-type]
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in (name for name in format.names() if name != "c"):
+            try:
+                item = accepted(request, [name])[name]
+            except UsageError:
+                continue
+            item.write(request, Path(folder))
+            found[name] = _pair((Path(folder) / item.files[name]).read_bytes())
+    if dtype != "float16":
+        found["c weights"] = _pair(bytes(tables(made).constants))
+    return found
+
+
+def _pair(data: bytes) -> tuple[int, int]:
+    return len(data), len(gzip.compress(data, mtime=0))
+
+
+def _print(title: str, found: dict[str, tuple[int, int]]) -> None:
+    print(title)
+    for name, (raw, packed) in found.items():
+        print(f"    {name:14}{raw:12,}{packed:12,}", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("networks", nargs="*", default=["resnet8", "resnet18"])
+    parser.add_argument("--densities", default="1,0.05,0.01")
+    parser.add_argument("--dtypes", default="int8,float16,float32")
+    parser.add_argument("--kws", type=Path)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    print("bytes, and bytes gzipped; random weights, pruned by magnitude")
+    for network in options.networks:
+        for density in map(float, options.densities.split(",")):
+            graph = lowered(network, density)
+            x = torch.randn(4, 32, 32, 3, generator=torch.Generator().manual_seed(1)).numpy()
+            for dtype in options.dtypes.split(","):
+                made = graph
+                if dtype == "int8":
+                    made = quantize(graph, ranges_from_data(graph, x))
+                elif dtype == "float16":
+                    made = round_float16(graph)
+                _print(f"{network} {dtype} density {density:g}", sizes(made, dtype, "cortex-a"))
+    if options.kws is not None:
+        dense = options.kws.stat().st_size
+        print(f"{options.kws.name}: {dense:,} bytes as it came")
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "kws"
+            totals = pipeline.export(
+                options.kws, target="cortex-m4", out=out, density=0.2, formats=["c"]
+            ).totals
+        assert totals.flash_bytes is not None
+        flash = totals.flash_bytes
+        print(f"    cortex-m4, density 0.2: weights and code {flash.value:,} bytes by {flash.by}")
+        print(f"    {flash.value / dense:.2f} of the dense .tflite")
+
+
+if __name__ == "__main__":
+    main()
