@@ -104,7 +104,7 @@ def export(
         lowering = _Lowering(source, dtype or chip.dtype, calibration)
         graph = lowering.final(density)
         task.advance(1, "planning")
-        execution_plan = plan(graph, chip, ram)
+        execution_plan = plan(graph, chip, ram, device=board)
         task.advance()
     request = Request(execution_plan, lowering.dtype, _io(graph, io))
     chosen = accepted(request, formats)
