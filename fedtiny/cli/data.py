@@ -40,6 +40,8 @@ def list_data() -> None:
             for name, description in found.items():
                 table.add_row(name, description)
             console.print(table)
-            console.print("`--data` also takes your own FILE.npz or a folder of IDX files.")
+            console.print(
+                "`--data` also takes FILE.npz, or a folder of IDX, CIFAR, SVHN or PNG files."
+            )
 
         run.show([{"name": n, "description": d} for n, d in found.items()], text)
