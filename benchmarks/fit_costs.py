@@ -58,9 +58,9 @@ def layers(kernel: Kernel) -> list[Case]:
         )
         if kernel.op == "fully_connected":
             case = replace(case, size=(1, 1, rng.choice([16, 64, 100, 256, 640])))
-        elif kernel.packing.endswith("global_average_pool2d"):
+        elif kernel.packing.endswith(("global_average_pool2d", "global_max_pool2d")):
             case = replace(case, kernel=case.size[:2], stride=(1, 1), padding=NONE)
-        elif kernel.op == "average_pool2d":
+        elif kernel.op in ("average_pool2d", "max_pool2d"):
             case = replace(case, kernel=(2, 2), padding=NONE)
         if "chw" in (kernel.layout_in, kernel.layout_out):  # whole tensors, not rows
             case = replace(case, size=(case.size[1], *case.size[1:]))
