@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from fedtiny.compiler.ir import Add, Attributes, Node
-from fedtiny.compiler.operators import MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import Concat, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.exporters.onnx_shapes import TO_NCHW, window
 
 if TYPE_CHECKING:
@@ -64,9 +64,21 @@ def max_pool(writer: Writer, node: Node) -> list[Step]:
     return [("MaxPool", [], window(a.kernel, a.stride, a.padding))]
 
 
+def concat(writer: Writer, node: Node) -> list[Step]:
+    """Concat of channels."""
+    return [("Concat", [writer.values[node.inputs[1]]], {"axis": 1})]
+
+
+def mean(writer: Writer, node: Node) -> list[Step]:
+    """ReduceMean over H and W."""
+    return [("ReduceMean", [], {"axes": [2, 3], "keepdims": 1})]
+
+
 OPERATORS: Mapping[type[Attributes], Callable[[Writer, Node], list[Step]]] = {
     Add: elementwise,
+    Concat: concat,
     MaxPool2d: max_pool,
+    Mean: mean,
     Mul: elementwise,
     Sub: elementwise,
     Unary: function,

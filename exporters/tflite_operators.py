@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from fedtiny.compiler import unary
 from fedtiny.compiler.ir import Activation, Attributes, Node, Tensor
-from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.compiler.quantization import quantization_of
 
 if TYPE_CHECKING:
@@ -29,9 +29,11 @@ ACTIVATIONS: Mapping[Activation, int] = {
     "relu6": schema.ActivationFunctionType.RELU6,
 }
 INT8_VERSIONS: Mapping[int, int] = {
+    _CODE.CONCATENATION: 2,
     _CODE.LEAKY_RELU: 2,
     _CODE.LOGISTIC: 2,
     _CODE.MAX_POOL_2D: 2,
+    _CODE.MEAN: 2,
     _CODE.MUL: 2,
     _CODE.PADV2: 2,
     _CODE.QUANTIZE: 2,
@@ -159,8 +161,26 @@ def max_pool(writer: Writer, node: Node, inputs: Indices, outputs: Indices) -> N
     writer.operator(_CODE.MAX_POOL_2D, inputs, outputs, _KIND.Pool2DOptions, options)
 
 
+def concat(writer: Writer, node: Node, inputs: Indices, outputs: Indices) -> None:
+    """CONCATENATION of channels."""
+    options = schema.ConcatenationOptionsT()
+    options.axis = len(writer.graph[node.output].shape) - 1
+    kind = _KIND.ConcatenationOptions
+    writer.operator(_CODE.CONCATENATION, inputs, outputs, kind, options)
+
+
+def mean(writer: Writer, node: Node, inputs: Indices, outputs: Indices) -> None:
+    """MEAN over rows and columns."""
+    options = schema.ReducerOptionsT()
+    options.keepDims = True
+    inputs = [*inputs, writer.constant(f"{node.name}/axes", [1, 2])]
+    writer.operator(_CODE.MEAN, inputs, outputs, _KIND.ReducerOptions, options)
+
+
 OPERATORS: Mapping[type[Attributes], Callable[[Writer, Node, Indices, Indices], None]] = {
+    Concat: concat,
     MaxPool2d: max_pool,
+    Mean: mean,
     Mul: mul,
     Sub: sub,
     Unary: function,

@@ -20,7 +20,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.compiler.quantization import per_tensor
 from fedtiny.compiler.reference_common import output_size
 
@@ -151,6 +151,24 @@ class GraphBuilder:
         a = MaxPool2d(tuple(kernel), stride, padding, self.fused())
         return self.node(name, a, [x], y)
 
+    def concat(self, x: str, name: str, other: str) -> str:
+        """Channels of two maps; in int8 requantized to one scale first."""
+        quantization = self.quantization()
+        parts = []
+        for i, part in enumerate((x, other)):
+            if quantization is not None:
+                copy = self.activation(f"{name}.{i}", self.tensors[part].shape, quantization)
+                part = self.node(f"{name}.{i}", Unary("identity"), [part], copy)
+            parts.append(part)
+        channels = sum(self.tensors[part].shape[3] for part in parts)
+        shape = (*self.tensors[x].shape[:3], channels)
+        y = self.activation(f"{name}.out", shape, quantization)
+        return self.node(name, Concat(), parts, y)
+
+    def mean(self, x: str, name: str) -> str:
+        y = self.activation(f"{name}.out", (1, 1, 1, self.tensors[x].shape[3]))
+        return self.node(name, Mean(), [x], y)
+
     def unary(self, x: str, name: str) -> str:
         functions = [f for f in get_args(Function) if self.dtype == "int8" or f != "identity"]
         function = self.draw(st.sampled_from(functions), label="function")
@@ -209,7 +227,7 @@ class GraphBuilder:
 
 OPS = (
     *("conv2d", "depthwise_conv2d", "average_pool2d", "add"),
-    *("max_pool2d", "unary", "binary"),
+    *("max_pool2d", "unary", "binary", "concat", "mean"),
 )
 
 
@@ -223,7 +241,7 @@ def graphs(draw, dtype: str = "int8", most: int = 4, tail: bool = True) -> Graph
         partners = [t.name for t in b.tensors.values() if t.data is None]
         partners = [n for n in partners if b.tensors[n].shape == b.tensors[x].shape]
         op = draw(st.sampled_from(OPS), label="op")
-        if op in ("add", "binary"):
+        if op in ("add", "binary", "concat"):
             x = getattr(b, op)(x, f"n{i}", draw(st.sampled_from(partners)))
         else:
             x = getattr(b, op)(x, f"n{i}")

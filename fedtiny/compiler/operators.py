@@ -63,3 +63,17 @@ class MaxPool2d(Attributes):
     stride: tuple[int, int] = (1, 1)
     padding: Padding = ((0, 0), (0, 0))
     activation: Activation = "none"
+
+
+@dataclass(frozen=True)
+class Concat(Attributes):
+    """The channels of the first input, then those of the second. int8: all quantized equally."""
+
+    op: ClassVar[str] = "concat"
+
+
+@dataclass(frozen=True)
+class Mean(Attributes):
+    """The mean over rows and columns, `(1, 1, 1, C)`. int8: as MEAN, which rescales."""
+
+    op: ClassVar[str] = "mean"

@@ -290,3 +290,42 @@ def mul_multiplier(node: Node, graph: Graph) -> tuple[int, int]:
     """
     a, b = (quantization_of(graph, name).scale for name in node.inputs)
     return quantize_multiplier(float(a * b / quantization_of(graph, node.output).scale))
+
+
+@dataclass(frozen=True)
+class MeanParameters:
+    """What the int8 mean needs: `clamp(MBQM(sum + offset_in, multiplier, shift) + offset_out)`.
+
+    Attributes:
+        offset_in: Minus the input's zero point, once for every value of the sum.
+        multiplier: int32.
+        shift: Positive to the left.
+        offset_out: The output's zero point.
+    """
+
+    offset_in: int
+    multiplier: int
+    shift: int
+    offset_out: int
+
+
+def mean_parameters(node: Node, graph: Graph) -> MeanParameters:
+    """The parameters of an int8 mean.
+
+    Args:
+        node: A mean of `(1, H, W, C)`.
+        graph: Its graph, int8.
+
+    Source: TensorFlow Lite, `reference_ops::QuantizedMeanOrSum`.
+    """
+    source = node.inputs[0]
+    _, height, width, _ = graph[source].shape
+    count = height * width
+    multiplier, shift = quantize_multiplier(scale_of(graph, source) / scale_of(graph, node.output))
+    extra = min(count.bit_length() - 1, 32, 31 + shift)
+    return MeanParameters(
+        -count * zero_point_of(graph, source),
+        (multiplier << extra) // count,
+        shift - extra,
+        zero_point_of(graph, node.output),
+    )

@@ -29,7 +29,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.compiler.reference_common import output_size
 from fedtiny.runtime.contract import Kernel
 from fedtiny.runtime.packing import layouts
@@ -292,6 +292,26 @@ def between_conversions(graph: Graph) -> Graph:
     return Graph("between", by_name, tuple(nodes), tuple(inputs), (output.name,)).verify()
 
 
+def concat(case: Case, dtype: DType) -> Graph:
+    """The channels of two activations."""
+    h, w, c = case.size
+    channels = (c, case.outputs, c + case.outputs)
+    zero = case.zero_points[0]
+    tensors = [
+        _activation(name, (1, h, w, count), dtype, 0.05, zero)
+        for name, count in zip("aby", channels, strict=True)
+    ]
+    return _graph(Concat(), tensors, 2)
+
+
+def mean(case: Case, dtype: DType) -> Graph:
+    """The mean over rows and columns."""
+    scale = 0.05 * min(case.gain, 4.0)
+    tensors = [_activation("x", (1, *case.size), dtype, scale, case.zero_points[0])]
+    tensors.append(_activation("y", (1, 1, 1, case.size[2]), dtype, 0.05, case.zero_points[1]))
+    return _graph(Mean(), tensors, 1)
+
+
 BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "conv2d": conv2d,
     "depthwise_conv2d": conv2d,
@@ -300,7 +320,9 @@ BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "average_pool2d": average_pool2d,
     "softmax": softmax,
     "convert_layout": convert_layout,
+    "concat": concat,
     "max_pool2d": max_pool2d,
+    "mean": mean,
     "mul": mul,
     "sub": sub,
     "unary": unary,

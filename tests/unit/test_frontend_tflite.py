@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from fedtiny.compiler import reference
-from fedtiny.compiler.frontends import exact_mean
 from fedtiny.compiler.frontends.tflite_file import from_tflite
 from fedtiny.compiler.ir import Conv2d, DepthwiseConv2d, Graph
-from fedtiny.compiler.quantization import per_tensor
+from fedtiny.compiler.operators import Mean
 from fedtiny.compiler.softmax import softmax_int8, softmax_parameters
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters import litert, tflite
@@ -201,17 +199,13 @@ def test_padding_before_a_convolution_is_folded(tmp_path):
         ((4, 4), 1.0, -128, 1),
         ((8, 8), 1.37, 11, 0),
         ((1, 1), 1.0, 5, 0),
+        ((7, 7), 1.0, 0, 1),
+        ((5, 3), 0.4, -7, 0),
     ],
 )
 def test_mean_is_exact(size, ratio, zero, kept, tmp_path):
     graph = check_equal(mean_file(size, ratio, zero, kept), tmp_path, 200)
-    assert isinstance(graph.nodes[0].attributes, DepthwiseConv2d)
-
-
-@pytest.mark.quick
-def test_mean_without_an_exact_replacement_is_refused():
-    with pytest.raises(UnsupportedError, match=r"'y' \(MEAN\).* 49 elements"):
-        from_tflite(mean_file((7, 7), 1.0, 0, 1), "m")
+    assert isinstance(graph.nodes[0].attributes, Mean)
 
 
 def mean_file(size: tuple[int, int], ratio: float, zero: int, kept: int) -> bytes:
@@ -224,20 +218,17 @@ def mean_file(size: tuple[int, int], ratio: float, zero: int, kept: int) -> byte
     return file.finish([source], [target])
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    count=st.integers(1, 200),
-    ratio=st.floats(0.1, 8),
-    zero=st.integers(-128, 127),
-)
-def test_replacements_of_mean_are_checked_over_every_sum(count, ratio, zero):
-    source, target = per_tensor(0.03, zero), per_tensor(0.03 * ratio, zero)
-    sums = np.arange(-128 * count, 127 * count + 1)
-    mean = exact_mean.mean_of_sums(sums, count, source, target)
-    real = (sums - count * zero) * float(source.scale) / count / float(target.scale) + zero
-    assert np.max(np.abs(mean - np.clip(real, -128, 127))) <= 1.01
-    made = exact_mean.depthwise_of_sums(sums, count, source, target)
-    assert exact_mean.depthwise_is_mean(count, source, target) == bool(np.all(made == mean))
+@pytest.mark.quick
+def test_concatenation_is_exact(tmp_path):
+    file = TfliteFile()
+    x = file.tensor("x", (1, 4, 5, 2), "int8", 0.05, 3)
+    pooled = file.tensor("pooled", (1, 4, 5, 2), "int8", 0.05, 3)
+    pool = {"padding": 0, "strideH": 1, "strideW": 1, "filterHeight": 3, "filterWidth": 3}
+    file.op("MAX_POOL_2D", [x], pooled, "Pool2DOptions", 2, **pool)
+    y = file.tensor("y", (1, 4, 5, 6), "int8", 0.05, 3)
+    file.op("CONCATENATION", [x, pooled, x], y, "ConcatenationOptions", 2, axis=3)
+    graph = check_equal(file.finish([x], [y]), tmp_path, 20)
+    assert [node.op for node in graph.nodes] == ["max_pool2d", "concat", "concat"]
 
 
 @pytest.mark.quick

@@ -22,7 +22,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import Concat, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.compiler.reference import SAMPLES, execute
 from fedtiny.errors import UnsupportedError, UsageError
 from tests.graph_strategies import graphs, samples
@@ -74,6 +74,10 @@ def by_torch(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarra
             other = constants[0].movedim(-1, 1) if constants else values[node.inputs[1]]
             operation = {Add: torch.add, Sub: torch.sub, Mul: torch.mul}[type(a)]
             y = operation(*((other, x) if getattr(a, "reverse", False) else (x, other)))
+        elif isinstance(a, Concat):
+            y = torch.cat([x, values[node.inputs[1]]], 1)
+        elif isinstance(a, Mean):
+            y = x.mean((2, 3), keepdim=True)
         elif isinstance(a, Unary):
             y = FUNCTIONS[a.function](x)
         elif isinstance(a, Softmax):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Attributes, DType, Graph, Node, Pattern, Quantization, Tensor
+from fedtiny.compiler.operators import Concat
 
 MAX_ELEMENTS = 1 << 28
 """No activation or constant may have more elements; far above any device this compiles for."""
@@ -68,6 +70,22 @@ class GraphBuilder:
         name = _unique(name, self._node_names)
         self._made_by[output] = len(self.nodes)
         self.nodes.append(Node(name, attributes, inputs, (output,)))
+
+    def concat(self, name: str, inputs: Sequence[str], output: str) -> None:
+        """Append the nodes that make `output` of the channels of several tensors, two by two.
+
+        What is made on the way is quantized as the output.
+        """
+        made, target = inputs[0], self.tensors[output]
+        for position, part in enumerate(inputs[1:], start=1):
+            if position == len(inputs) - 1:
+                self.node(name, Concat(), (made, part), output)
+                return
+            channels = sum(self.tensors[n].shape[-1] for n in (made, part))
+            shape = (*target.shape[:-1], channels)
+            step = self.activation(f"{output}/{position}", shape, target.dtype, target.quantization)
+            self.node(f"{name}/{position}", Concat(), (made, part), step)
+            made = step
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes a tensor; None for inputs and constants."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler.ir import Quantization
 from fedtiny.compiler.operators import Unary
 
 _INT32_MAX = (1 << 31) - 1
@@ -30,3 +31,8 @@ def greatest_ratio(attributes: Unary) -> float:
     if attributes.function == "hard_swish":
         return 127.0
     return (1 << 14) / max(1.0, abs(attributes.alpha))
+
+
+def mean_fits(count: int, source: Quantization, target: Quantization) -> bool:
+    """Whether int32 holds what an int8 mean of `count` values scales."""
+    return count <= 1 << 14 and 2.0**-20 < float(source.scale) / float(target.scale) < 2.0**14

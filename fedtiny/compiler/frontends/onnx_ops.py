@@ -28,7 +28,7 @@ from fedtiny.compiler.ir import (
     Pattern,
     Softmax,
 )
-from fedtiny.compiler.operators import MaxPool2d
+from fedtiny.compiler.operators import Concat, MaxPool2d, Mean
 
 
 def _add_weights(importer: Importer, name: str, weights: Constant) -> str:
@@ -201,6 +201,29 @@ def global_average_pool(importer: Importer, node: NodeRecord) -> None:
     importer.make(node, attributes, (value.tensor,), value, (*value.shape[:2], 1, 1))
 
 
+def concat(importer: Importer, node: NodeRecord) -> None:
+    """Concat of channels."""
+    node.arity(2, 64)
+    values = [importer.value(node, i) for i in range(len(node.inputs))]
+    first, axis = values[0], node.integer("axis", 0)
+    rank = len(first.shape)
+    axis = axis + rank if axis < 0 else axis
+    rest = {(v.shape[:axis], v.shape[axis + 1 :], v.order, v.flat) for v in values}
+    if len(rest) != 1 or first.flat is not None or not 0 <= axis < rank:
+        raise node.unsupported("concatenation of channels is supported")
+    if first.order[axis] != rank - 1:
+        raise node.unsupported("concatenation of channels is supported")
+    total, made = first.shape[axis], first
+    for position, value in enumerate(values[1:], start=1):
+        total += value.shape[axis]
+        shape = (*first.shape[:axis], total, *first.shape[axis + 1 :])
+        last = position == len(values) - 1
+        name = node.outputs[0] if last else f"{node.outputs[0]}/{position}"
+        step = node if last else replace(node, name=name, outputs=(name,))
+        importer.make(step, Concat(), (made.tensor, value.tensor), first, shape)
+        made = importer.values[name]
+
+
 def reduce_mean(importer: Importer, node: NodeRecord) -> None:
     """ReduceMean over H and W."""
     node.arity(1, 2)
@@ -208,12 +231,11 @@ def reduce_mean(importer: Importer, node: NodeRecord) -> None:
     axes = axes_of(node, importer.optional(node, 1)) or []
     if sorted(a % 4 for a in axes) != [2, 3] or any(not -4 <= a < 4 for a in axes):
         raise node.unsupported(f"the mean over axes {axes}; H and W (2, 3) are supported")
-    attributes = AveragePool2d((value.shape[2], value.shape[3]))
     if node.integer("keepdims", 1):
-        importer.make(node, attributes, (value.tensor,), value, (*value.shape[:2], 1, 1))
+        importer.make(node, Mean(), (value.tensor,), value, (*value.shape[:2], 1, 1))
         return
     kept = replace(node, outputs=(f"{node.outputs[0]}/kept",), name=f"{node.name}/mean")
-    importer.make(kept, attributes, (value.tensor,), value, (*value.shape[:2], 1, 1))
+    importer.make(kept, Mean(), (value.tensor,), value, (*value.shape[:2], 1, 1))
     importer.reshape(node, importer.values[kept.outputs[0]], value.shape[:2])
 
 
@@ -343,6 +365,7 @@ OPS: Mapping[str, Callable[[Importer, NodeRecord], None]] = {
     "AveragePool": average_pool,
     "BatchNormalization": batch_normalization,
     "Cast": cast,
+    "Concat": concat,
     "Conv": conv,
     "Dropout": identity,
     "Flatten": flatten,

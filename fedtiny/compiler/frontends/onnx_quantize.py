@@ -16,7 +16,7 @@ import numpy as np
 
 from fedtiny.compiler import quantization as q
 from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS, GraphBuilder
-from fedtiny.compiler.frontends.int8_limits import accumulator_overflows, greatest_ratio
+from fedtiny.compiler.frontends.int8_limits import accumulator_overflows, greatest_ratio, mean_fits
 from fedtiny.compiler.ir import (
     Add,
     Attributes,
@@ -32,7 +32,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.errors import UnsupportedError
 
 SOFTMAX_OUTPUT = q.per_tensor(1 / 256, -128)
@@ -140,6 +140,12 @@ def _spread(graph: Graph, known: Known) -> None:
                     known.setdefault(node.output, known[source])
                 elif node.output in known:
                     known[source] = known[node.output]
+            elif isinstance(node.attributes, Concat):
+                for part in node.inputs:  # what only the chain of concatenations made
+                    producer = graph.producer(part)
+                    chained = producer is not None and isinstance(producer.attributes, Concat)
+                    if chained and node.output in known:
+                        known.setdefault(part, known[node.output])
             elif isinstance(node.attributes, Softmax):
                 known.setdefault(node.output, SOFTMAX_OUTPUT)
 
@@ -284,6 +290,29 @@ def _unary(builder: GraphBuilder, graph: Graph, node: Node) -> None:
     builder.node(node.name, node.attributes, node.inputs, node.output)
 
 
+def _concat(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    """Inputs that are held otherwise than the output are requantized."""
+    target = _meaning(builder, node.output)
+    inputs = []
+    for position, name in enumerate(node.inputs):
+        if not _equal(_meaning(builder, name), target):
+            made = builder.activation(
+                f"{node.output}/input_{position}", graph[name].shape, "int8", target
+            )
+            builder.node(made, Unary("identity"), (name,), made)
+            name = made
+        inputs.append(name)
+    builder.node(node.name, node.attributes, tuple(inputs), node.output)
+
+
+def _mean(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    source, target = _meaning(builder, node.inputs[0]), _meaning(builder, node.output)
+    count = graph[node.inputs[0]].shape[1] * graph[node.inputs[0]].shape[2]
+    if not mean_fits(count, source, target):
+        raise _unsupported(graph, node, f"a mean of {count} elements with these scales")
+    builder.node(node.name, node.attributes, node.inputs, node.output)
+
+
 def _max_pool(builder: GraphBuilder, graph: Graph, node: Node) -> None:
     """With another output scale the maximum is requantized."""
     source, target = _meaning(builder, node.inputs[0]), _meaning(builder, node.output)
@@ -320,7 +349,9 @@ _OPS: dict[type[Attributes], Callable[[GraphBuilder, Graph, Node], None]] = {
     FullyConnected: _fully_connected,
     Reshape: _reshape,
     Softmax: _softmax,
+    Concat: _concat,
     MaxPool2d: _max_pool,
+    Mean: _mean,
     Mul: _binary,
     Sub: _binary,
     Unary: _unary,

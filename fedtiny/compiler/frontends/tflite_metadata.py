@@ -1,6 +1,6 @@
 """What our TFLite files say of themselves: a JSON object in a metadata entry.
 
-Keys: `nodes`, names of layers by the name of the tensor that they make, where the two differ (TFLite
+Keys: `nodes`, names of layers by the name of the tensor that they make, where the two differ (its
 operators have no names); and `tolerance_lsb`, for those who verify a file.
 """
 

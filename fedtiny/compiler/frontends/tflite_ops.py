@@ -11,10 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from fedtiny.compiler import quantization as q
-from fedtiny.compiler.frontends import exact_mean
 from fedtiny.compiler.frontends import tflite_elementwise as elementwise
-from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
-from fedtiny.compiler.frontends.int8_limits import accumulator_overflows
+from fedtiny.compiler.frontends.int8_limits import accumulator_overflows, mean_fits
 from fedtiny.compiler.frontends.tflite_importer import Constant, Importer, Source
 from fedtiny.compiler.frontends.tflite_model import OperatorRecord
 from fedtiny.compiler.frontends.tflite_options import (
@@ -33,8 +31,11 @@ from fedtiny.compiler.ir import (
     Reshape,
     Softmax,
 )
-from fedtiny.compiler.operators import MaxPool2d, Unary
+from fedtiny.compiler.operators import MaxPool2d, Mean, Unary
 from fedtiny.compiler.softmax import SUM_INTEGER_BITS
+
+MAX_CONCAT = 64
+"""Inputs of a concatenation."""
 
 
 def _weights(
@@ -206,7 +207,7 @@ def max_pool_2d(importer: Importer, op: OperatorRecord) -> None:
 
 
 def mean(importer: Importer, op: OperatorRecord) -> None:
-    """MEAN over rows and columns; see `exact_mean` for what it becomes in int8."""
+    """MEAN over rows and columns; int8: rescaled."""
     importer.arity(op, 2, 2)
     source, axes = importer.source(op), importer.constant(op, 1).data
     if len(source.shape) != 4 or axes.dtype != np.int32 or axes.size > 8:
@@ -224,7 +225,6 @@ def mean(importer: Importer, op: OperatorRecord) -> None:
     target = record.quantization if source.dtype == "int8" else None
     if source.dtype == "int8" and (target is None or target.axis is not None):
         raise importer.unsupported(op, "its int8 output has no scale")
-    window = (height, width)
     if record.type_name.lower() != source.dtype:
         raise importer.unsupported(op, f"input and output differ in type; got {record.type_name}")
     if kept:
@@ -232,40 +232,38 @@ def mean(importer: Importer, op: OperatorRecord) -> None:
     else:
         pooled = (1, 1, 1, channels)
         x = importer.builder.activation(f"{record.name}/pooled", pooled, source.dtype, target)
+    scales = source.quantization, target
+    if scales[0] and scales[1] and not mean_fits(height * width, scales[0], scales[1]):
+        raise importer.unsupported(op, f"a mean of {height * width} elements with these scales")
     name = f"{op.name}/mean" if not kept else op.name
-    if source.quantization is None or target is None:
-        importer.builder.node(name, AveragePool2d(window), (source.name,), x)
-    else:
-        _int8_mean(importer, op, name, source, target, x)
+    importer.builder.node(name, Mean(), (source.name,), x)
     if kept:
         importer.define(op.outputs[0], x)
     else:
         importer.make(op, Reshape(), (x,), shape)
 
 
-def _int8_mean(
-    importer: Importer, op: OperatorRecord, name: str, source: Source, target: Quantization, x: str
-) -> None:
-    assert source.quantization is not None
-    height, width, channels = source.shape[1:]
-    count = height * width
-    ratio = float(source.quantization.scale) / float(target.scale)
-    if count > exact_mean.MAX_WINDOW or not 2.0**-20 < ratio < 2.0**7:
-        raise importer.unsupported(op, f"an int8 mean of {count} elements scaled by {ratio:.3g}")
-    if not exact_mean.depthwise_is_mean(count, source.quantization, target):
-        raise importer.unsupported(
-            op,
-            f"an int8 mean of {count} elements with these scales equals no supported op exactly; "
-            "AVERAGE_POOL_2D or a window of 2^k elements does",
-        )
-    if height * width * channels > MAX_ELEMENTS >> 6:
-        raise importer.unsupported(op, f"an int8 mean over {list(source.shape)}")
-    ones = np.ones((1, height, width, channels), np.int8)
-    weights = importer.builder.constant(f"{name}/ones", ones, q.per_tensor(1 / count, 0))
-    scale = float(source.quantization.scale) / count
-    zeros = np.zeros(channels, np.int32)
-    bias = importer.builder.constant(f"{name}/bias", zeros, q.per_tensor(scale, 0))
-    importer.builder.node(name, DepthwiseConv2d(), (source.name, weights, bias), x)
+def concatenation(importer: Importer, op: OperatorRecord) -> None:
+    """CONCATENATION of channels."""
+    options = importer.options(op, "ConcatenationOptions")
+    if len(op.outputs) != 1 or not 2 <= len(op.inputs) <= MAX_CONCAT:
+        raise importer.unsupported(op, f"{len(op.inputs)} inputs; 2 to {MAX_CONCAT} are supported")
+    sources = [importer.source(op, i) for i in range(len(op.inputs))]
+    rank, axis = len(sources[0].shape), int(options.number(0, "i"))
+    alike = len({(s.shape[:-1], s.dtype) for s in sources}) == 1
+    if not alike or axis not in (-1, rank - 1) or options.number(1, "b") != 0:
+        raise importer.unsupported(op, "concatenation of channels without activation is supported")
+    for source in sources:
+        check_same_quantization(importer, op, source)
+    record = importer.model.tensors[op.outputs[0]]
+    shape = (*sources[0].shape[:-1], sum(s.shape[-1] for s in sources))
+    if record.shape != shape:
+        raise importer.damaged(op, f"its output is {list(record.shape)}, not {list(shape)}")
+    name = importer.add_activation(op.outputs[0])
+    if importer.builder.tensors[name].dtype != sources[0].dtype:
+        raise importer.unsupported(op, "input and output differ in type")
+    importer.builder.concat(op.name, [source.name for source in sources], name)
+    importer.define(op.outputs[0], name)
 
 
 def reshape(importer: Importer, op: OperatorRecord) -> None:
@@ -392,6 +390,7 @@ class OpReader:
 _OP = schema.BuiltinOperator
 OPS: Mapping[int, OpReader] = {
     _OP.AVERAGE_POOL_2D: OpReader(average_pool_2d, 3),
+    _OP.CONCATENATION: OpReader(concatenation, 3),
     _OP.CONV_2D: OpReader(conv_2d, 8),
     _OP.DENSIFY: OpReader(densify, 1),
     _OP.DEPTHWISE_CONV_2D: OpReader(depthwise_conv_2d, 7),

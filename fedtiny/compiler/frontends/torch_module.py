@@ -24,7 +24,7 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import MaxPool2d
+from fedtiny.compiler.operators import Concat, MaxPool2d
 from fedtiny.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 SUPPORTED = (
     "Conv2d, BatchNorm, ReLU, ReLU6, LeakyReLU, Hardswish, Hardsigmoid, SiLU, Sigmoid, Tanh, "
-    "add, sub, mul, AdaptiveAvgPool2d, AvgPool2d, AdaptiveMaxPool2d, MaxPool2d, mean over height "
-    "and width, flatten, Linear, softmax of a vector, Dropout and Identity"
+    "add, sub, mul, div by a constant, cat, AdaptiveAvgPool2d, AvgPool2d, AdaptiveMaxPool2d, "
+    "MaxPool2d, mean over height and width, flatten, Linear, softmax of a vector, Dropout and "
+    "Identity"
 )
 
 
@@ -271,6 +272,25 @@ class _Translation:
         padding = ((pads[0], pads[0]), (pads[1], pads[1]))
         self.add_node(source, AveragePool2d(kernel, stride, padding), [x])
 
+    def cat(self, source: fx.Node) -> None:
+        given: Any = source.args[0]
+        parts = [self.captured.names.get(part, "") for part in given]
+        axis, rank = _argument(source, 1, 0), len(_shape(source))
+        known = all(name in self.tensors and name not in self.orders for name in parts)
+        if not known or axis not in (1, 1 - rank) or rank not in (2, 4):
+            raise self.error(source, "cat is supported over the channels of activations")
+        made = parts[0]
+        for position, part in enumerate(parts[1:], start=1):
+            if position == len(parts) - 1:
+                break
+            step = f"{self.captured.names[source]}.{position}"
+            shape = self.tensors[made].shape
+            wide = shape[-1] + self.tensors[part].shape[-1]
+            self.tensors[step] = Tensor(step, (*shape[:-1], wide), "float32")
+            self.nodes.append(Node(step, Concat(), (made, part), (step,)))
+            made = step
+        self.add_node(source, Concat(), [made, parts[-1]])
+
     def mean(self, source: fx.Node) -> None:
         x = self.activation(source)
         shape = self.tensors[x].shape
@@ -350,6 +370,7 @@ _HANDLERS: dict[str, Callable[[_Translation, fx.Node], None]] = {
     "adaptive_avg_pool2d": _Translation.adaptive_avg_pool2d,
     "avg_pool2d": _Translation.avg_pool2d,
     "adaptive_max_pool2d": _Translation.adaptive_max_pool2d,
+    "cat": _Translation.cat,
     "max_pool2d": _Translation.max_pool2d,
     "max_pool2d_with_indices": _Translation.max_pool2d,
     "mean": _Translation.mean,

@@ -28,10 +28,11 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Function, MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.compiler.passes.base import FLOAT, INT8, NO_BATCH_NORM, ONE_READER, Pass
 from fedtiny.compiler.quantization import (
     INT8_MAX,
+    INT8_MIN,
     activation_quantization,
     per_tensor,
     quantize_values,
@@ -67,6 +68,8 @@ def quantize_pass(ranges: Mapping[str, tuple[float, float]]) -> Pass:
 def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
     """Quantize weights, biases and activations; names do not change.
 
+    Concatenated tensors that are held otherwise than the result are requantized by new nodes.
+
     Args:
         graph: Float32, after the float passes.
         ranges: (min, max) by name for the input and the outputs of layers, sums, products and
@@ -79,6 +82,7 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
     tensors: dict[str, Tensor] = {}
     for name in graph.inputs:
         tensors[name] = _activation(graph[name], _from_range(name, ranges))
+    nodes: list[Node] = []
     for node in graph.nodes:
         out = graph[node.output]
         s_in = _scale(tensors[node.inputs[0]])
@@ -98,6 +102,11 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
                 made = _from_range(out.name, ranges, UNARY_RESOLUTION * s_in)
             case Softmax():
                 made = per_tensor(1 / 256, -128)
+            case Mean():
+                made = _from_range(out.name, ranges)
+            case Concat():
+                made = _united([_of(tensors[name]) for name in node.inputs])
+                node = _with_equal_inputs(node, made, tensors, nodes)
             case AveragePool2d() | MaxPool2d() | Reshape():
                 made = _of(tensors[node.inputs[0]])
             case _:
@@ -106,7 +115,33 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
                     "int8 form."
                 )
         tensors[out.name] = _activation(out, made)
-    return graph.rewrite(graph.nodes, tensors.values())
+        nodes.append(node)
+    return graph.rewrite(nodes, tensors.values())
+
+
+def _united(parts: list[Quantization]) -> Quantization:
+    """The quantization of everything that several can express; the one itself if they are equal."""
+    if all(p.scale == parts[0].scale and p.zero_point == parts[0].zero_point for p in parts):
+        return parts[0]
+    low = min(float(p.scale) * (INT8_MIN - int(p.zero_point)) for p in parts)
+    high = max(float(p.scale) * (INT8_MAX - int(p.zero_point)) for p in parts)
+    return activation_quantization(low, high)
+
+
+def _with_equal_inputs(
+    node: Node, wanted: Quantization, tensors: dict[str, Tensor], nodes: list[Node]
+) -> Node:
+    """Requantize the inputs that are held otherwise, by nodes appended before."""
+    inputs = []
+    for position, name in enumerate(node.inputs):
+        held = _of(tensors[name])
+        if held.scale != wanted.scale or held.zero_point != wanted.zero_point:
+            made = f"{node.output}/input_{position}"
+            tensors[made] = replace(tensors[name], name=made, quantization=wanted)
+            nodes.append(Node(made, Unary("identity"), (name,), (made,)))
+            name = made
+        inputs.append(name)
+    return replace(node, inputs=tuple(inputs))
 
 
 def _second_operand(graph: Graph, node: Node, tensors: dict[str, Tensor]) -> Tensor:

@@ -366,6 +366,16 @@ FEDTINY_ASSERT(sizeof(fedtiny_add_table_s8_params) == 20, fedtiny_add_table_s8_p
 FEDTINY_ASSERT(offsetof(fedtiny_add_table_s8_params, output_zero_point) == 18, fedtiny_add_table_s8_params_last);
 
 typedef struct {
+    uint32_t elements; /* of a row */
+    int32_t factor_a;  /* out = (a * factor_a + b * factor_b + addend) >> shift */
+    int32_t factor_b;
+    int32_t addend;    /* holds all zero points and the rounding */
+    uint8_t shift;
+} fedtiny_add_line_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_add_line_s8_params) == 20, fedtiny_add_line_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_add_line_s8_params, shift) == 16, fedtiny_add_line_s8_params_last);
+
+typedef struct {
     uint16_t in_w;     /* pixels of an input row */
     uint16_t out_w;    /* pixels of an output row */
     uint16_t channels;
@@ -623,6 +633,34 @@ typedef struct {
 FEDTINY_ASSERT(sizeof(fedtiny_global_max_pool2d_f32_params) == 16, fedtiny_global_max_pool2d_f32_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_global_max_pool2d_f32_params, channels) == 12, fedtiny_global_max_pool2d_f32_params_last);
 
+typedef struct {
+    uint32_t pixels;     /* of a row */
+    uint32_t channels_a; /* of input 0 */
+    uint32_t channels_b; /* of input 1 */
+} fedtiny_concat_params;
+FEDTINY_ASSERT(sizeof(fedtiny_concat_params) == 12, fedtiny_concat_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_concat_params, channels_b) == 8, fedtiny_concat_params_last);
+
+typedef struct {
+    int32_t offset_in;  /* minus the input's zero point for every value of a sum */
+    int32_t multiplier;
+    int32_t offset_out; /* zero point of the output */
+    uint16_t in_h;      /* rows of the input */
+    uint16_t in_w;      /* pixels of an input row */
+    uint16_t channels;
+    int8_t shift;
+} fedtiny_mean_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_mean_s8_params) == 20, fedtiny_mean_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_mean_s8_params, shift) == 18, fedtiny_mean_s8_params_last);
+
+typedef struct {
+    uint16_t in_h; /* rows of the input */
+    uint16_t in_w; /* pixels of an input row */
+    uint16_t channels;
+} fedtiny_mean_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_mean_f32_params) == 6, fedtiny_mean_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_mean_f32_params, channels) == 4, fedtiny_mean_f32_params_last);
+
 
 fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
@@ -647,6 +685,7 @@ fedtiny_status fedtiny_fully_connected_block1x4_s8_dsp(const fedtiny_call *call)
 fedtiny_status fedtiny_add_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_table_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_add_line_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_average_pool2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_average_pool2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_s8(const fedtiny_call *call);
@@ -669,6 +708,10 @@ fedtiny_status fedtiny_max_pool2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_max_pool2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_global_max_pool2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_global_max_pool2d_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_concat_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_concat_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_mean_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_mean_f32(const fedtiny_call *call);
 
 #ifdef __cplusplus
 }
