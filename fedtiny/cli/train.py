@@ -89,6 +89,13 @@ def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[
     type=Alpha(),
     help="Dirichlet concentration of the clients' labels: small is uneven, `iid` is even.",
 )
+@_setting(
+    "--shards",
+    type=click.IntRange(1),
+    none="none",
+    help="Instead: shards of equal labels a client.",
+)
+@_setting("--by-user", is_flag=True, default=None, help="Instead: every user at one client.")
 @_setting("--rounds", type=click.IntRange(1), help="Federated rounds.")
 @_setting("--local-epochs", type=click.IntRange(1), help="A client's passes over its data.")
 @_setting("--lr", metavar="LR", type=float, help="Learning rate of the first round.")

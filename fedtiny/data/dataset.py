@@ -20,6 +20,7 @@ class Dataset:
         labels: `(N,)` int64, indices into `classes`.
         classes: The names of the labels, in order.
         test_from: Index of the first test sample; `len(images)` when there is no test set.
+        users: `(N,)` int64, who each sample is of; None where that is not known.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Dataset:
     labels: npt.NDArray[np.int64]
     classes: tuple[str, ...]
     test_from: int
+    users: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         """Check shapes, types and ranges.
@@ -48,6 +50,12 @@ class Dataset:
             raise refuse(
                 f"labels are {labels.dtype} {labels.shape}; accepted is int64 ({len(images)},), "
                 "one for each image"
+            )
+        users = self.users
+        if users is not None and (users.dtype != np.int64 or users.shape != labels.shape):
+            raise refuse(
+                f"users are {users.dtype} {users.shape}; accepted is int64 ({len(images)},), one "
+                "for each image"
             )
         if not len(images) or 0 in images.shape:
             raise refuse("it holds no images")
@@ -79,7 +87,8 @@ class Dataset:
     def subset(self, indices: npt.NDArray[np.int64]) -> Dataset:
         """The samples of these indices, in their order, as a dataset without a test set."""
         images, labels = self.images[indices], self.labels[indices]
-        return Dataset(self.name, images, labels, self.classes, len(images))
+        users = None if self.users is None else self.users[indices]
+        return Dataset(self.name, images, labels, self.classes, len(images), users)
 
     def test(self) -> Dataset:
         """The test set.

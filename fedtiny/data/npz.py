@@ -1,7 +1,8 @@
 """A user's own images: one `.npz` file.
 
 Keys: `x` and `y` (a fixed fifth becomes the test set), or `x_train`, `y_train`, `x_test` and
-`y_test`; `classes`, the label names, is optional. Images are `(N, H, W)`, `(N, C, H, W)` or
+`y_test`; optional are `classes`, the label names, and `user` (or `user_train`), who each sample is
+of, as integers or texts. Images are `(N, H, W)`, `(N, C, H, W)` or
 `(N, H, W, C)` with C of 1 or 3, in uint8 or floating point; labels are integers.
 """
 
@@ -47,18 +48,23 @@ def load_npz(path: Path) -> Dataset:
             raise UsageError(f"dataset {str(path)!r}: images and labels differ in number.")
         images: npt.NDArray[Any] = np.concatenate(x)
         labels, test_from = np.concatenate(y), len(x[0])
+        users = _users(path, arrays, "user_train", test_from)
+        if users is not None:
+            users = np.concatenate([users, np.full(len(x[1]), -1)])
     else:
         images, labels = _images(path, arrays, "x"), _labels(path, arrays, "y")
         if len(images) != len(labels):
             raise UsageError(f"dataset {str(path)!r}: {len(images)} images, {len(labels)} labels.")
+        users = _users(path, arrays, "user", len(images))
         order = np.random.default_rng(_SHUFFLE_SEED).permutation(len(images))
         images, labels = images[order], labels[order]
+        users = None if users is None else users[order]
         test_from = len(images) - len(images) // _TEST_FRACTION
     if "classes" in arrays:
         classes = tuple(str(name) for name in arrays["classes"].reshape(-1))
     else:
         classes = tuple(str(i) for i in range(int(labels.max(initial=0)) + 1))
-    return Dataset(str(path), images, labels, classes, test_from)
+    return Dataset(str(path), images, labels, classes, test_from, users)
 
 
 def _get(path: Path, arrays: dict[str, Array], key: str) -> Array:
@@ -100,3 +106,18 @@ def _labels(path: Path, arrays: dict[str, Array], key: str) -> npt.NDArray[np.in
             "integers."
         )
     return y.astype(np.int64)
+
+
+def _users(
+    path: Path, arrays: dict[str, Array], key: str, count: int
+) -> npt.NDArray[np.int64] | None:
+    """Numbers of the users, in the order of their names; None where there are none."""
+    if key not in arrays:
+        return None
+    names = arrays[key]
+    if names.shape != (count,) or names.dtype.kind not in "iuU":
+        raise UsageError(
+            f"dataset {str(path)!r}: {key} is {names.dtype} {names.shape}; accepted is ({count},) "
+            "integers or texts."
+        )
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)

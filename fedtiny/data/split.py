@@ -69,8 +69,16 @@ class Split:
             raise ValueError("a sample is in two parts of the split")
 
 
-def split(dataset: Dataset, clients: int, alpha: float | None, seed: int) -> Split:
-    """Divide a dataset: a stratified public part, Dirichlet or IID clients, the test set.
+def split(
+    dataset: Dataset,
+    clients: int,
+    alpha: float | None,
+    seed: int,
+    *,
+    shards: int | None = None,
+    by_user: bool = False,
+) -> Split:
+    """Divide a dataset: a stratified public part, the clients, the test set.
 
     Args:
         dataset: What to divide; its test set stays whole.
@@ -78,13 +86,17 @@ def split(dataset: Dataset, clients: int, alpha: float | None, seed: int) -> Spl
         alpha: Concentration of the Dirichlet distribution over clients, drawn for each class
             (smaller is less alike); None deals samples out evenly (IID).
         seed: Of the run.
+        shards: Instead of `alpha`: samples sorted by label are cut into so many equal shards a
+            client, which are dealt out at random.
+        by_user: Instead of `alpha`: every user of the dataset is at one client; the largest
+            first, to the client of fewest samples.
 
     Raises:
-        UsageError: There are too few samples for so many clients.
+        UsageError: There are too few samples or users for so many clients, or no users at all.
 
     Source: Hsu, Qi, Brown, "Measuring the Effects of Non-Identical Data Distribution for Federated
-    Visual Classification", arXiv 1909.06335; draws that leave a client with fewer than
-    `LEAST_SAMPLES` are repeated.
+    Visual Classification", arXiv 1909.06335 (Dirichlet); draws that leave a client with fewer than
+    `LEAST_SAMPLES` are repeated. McMahan et al., arXiv 1602.05629 (shards).
     """
     dataset.test()
     rng = np.random.default_rng(np.random.SeedSequence([seed, 0x5B117]))
@@ -92,11 +104,18 @@ def split(dataset: Dataset, clients: int, alpha: float | None, seed: int) -> Spl
     by_class = [pool[dataset.labels[pool] == c] for c in range(len(dataset.classes))]
     public = np.concatenate([part[: round(len(part) * PUBLIC_FRACTION)] for part in by_class])
     private = [part[round(len(part) * PUBLIC_FRACTION) :] for part in by_class]
-    shares = _deal(rng, private, clients, alpha)
-    if shares is None:
+    how = f"at --alpha {alpha}"
+    shares: list[Indices] | None
+    if by_user:
+        how, shares = "--by-user", _deal_users(dataset, np.concatenate(private), clients)
+    elif shards is not None:
+        how, shares = f"of --shards {shards}", _deal_shards(rng, private, clients, shards)
+    else:
+        shares = _deal(rng, private, clients, alpha)
+    if shares is None or min(map(len, shares)) < LEAST_SAMPLES:
         raise UsageError(
-            f"dataset {dataset.name!r} has too few samples for --clients {clients} at --alpha "
-            f"{alpha}: each needs {LEAST_SAMPLES}; use fewer clients or a larger alpha."
+            f"dataset {dataset.name!r} has too few samples for --clients {clients} {how}: each "
+            f"needs {LEAST_SAMPLES}; use fewer clients or a more even division."
         )
     held = []
     for share in shares:
@@ -125,3 +144,28 @@ def _deal(
         if min(map(len, joined)) >= LEAST_SAMPLES:
             return joined
     return None
+
+
+def _deal_shards(
+    rng: np.random.Generator, by_class: list[Indices], clients: int, shards: int
+) -> list[Indices]:
+    parts = np.array_split(np.concatenate(by_class), clients * shards)
+    order = rng.permutation(len(parts)).reshape(clients, shards)
+    return [np.concatenate([parts[i] for i in row]) for row in order]
+
+
+def _deal_users(dataset: Dataset, private: Indices, clients: int) -> list[Indices]:
+    if dataset.users is None:
+        raise UsageError(
+            f"dataset {dataset.name!r} names no users for --by-user; accepted is a .npz file with "
+            "an array user, or user_train."
+        )
+    users = dataset.users[private]
+    names, counts = np.unique(users, return_counts=True)
+    held: list[list[int]] = [[] for _ in range(clients)]
+    load = [0] * clients
+    for at in np.argsort(-counts, kind="stable"):
+        client = load.index(min(load))
+        held[client].append(int(names[at]))
+        load[client] += int(counts[at])
+    return [private[np.isin(users, mine)] for mine in held]

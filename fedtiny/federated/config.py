@@ -31,6 +31,8 @@ class TrainConfig:
         clients: How many clients there are.
         cohort: How many take part in a round; None is all.
         alpha: Dirichlet concentration of the clients' labels; None is IID.
+        shards: Shards of equal labels that a client has, instead of `alpha`; None is none.
+        by_user: Whether every user of the dataset is at one client, instead of `alpha`.
         rounds: Federated rounds.
         local_epochs: Passes of a client over its data in a round.
         lr: Learning rate of the first round; it falls to zero along a half cosine.
@@ -58,6 +60,8 @@ class TrainConfig:
     clients: int = 10
     cohort: int | None = None
     alpha: float | None = 0.5
+    shards: int | None = None
+    by_user: bool = False
     rounds: int = 300
     local_epochs: int = 5
     lr: float = 0.05
@@ -84,7 +88,7 @@ class TrainConfig:
         object.__setattr__(self, "devices", tuple(self.devices))
         for name in ("clients", "rounds", "local_epochs"):
             self._integer(name, 1)
-        for name in ("cohort", "candidates", "adjust_every"):
+        for name in ("cohort", "candidates", "adjust_every", "shards"):
             self._integer(name, 1, optional=True)
         self._integer("batch", 2)
         self._integer("pretrain_epochs", 0)
@@ -97,6 +101,8 @@ class TrainConfig:
         self._number("weight_decay", least=0)
         if self.alpha is not None:
             self._number("alpha", above=0)
+        if self.by_user and self.shards is not None:
+            raise UsageError("--by-user and --shards are two divisions; give one of them.")
         if self.cohort is not None and self.cohort > self.clients:
             raise UsageError(
                 f"--cohort is {self.cohort}; accepted is 1 to {self.clients}, the number of "

@@ -63,7 +63,14 @@ def train(
     folder = RunFolder(out)
     folder.check()
     dataset = load_dataset(config.data)
-    parts = split(dataset, config.clients, config.alpha, config.seed)
+    parts = split(
+        dataset,
+        config.clients,
+        config.alpha,
+        config.seed,
+        shards=config.shards,
+        by_user=config.by_user,
+    )
     kind = load_method(config.method)
     if kind.own_masks and (config.aggregate != "mean" or config.clip_norm is not None):
         raise UsageError(
@@ -267,6 +274,8 @@ def _data_sha256(dataset: Dataset) -> str:
     digest = hashlib.sha256(f"{dataset.images.shape}{dataset.images.dtype}".encode())
     digest.update(dataset.images.tobytes())
     digest.update(dataset.labels.tobytes())
+    if dataset.users is not None:
+        digest.update(dataset.users.tobytes())
     return digest.hexdigest()
 
 

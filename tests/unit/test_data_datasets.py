@@ -120,9 +120,25 @@ def test_npz_with_its_own_test_part(tmp_path: Path) -> None:
     assert np.array_equal(data.images[:9, 0], images(9))
 
 
+def test_npz_with_users(tmp_path: Path) -> None:
+    x, who = images(20), np.array([f"user {i % 4}" for i in range(20)])
+    x[:, 0, 0] = np.arange(20)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(20) % 2, user=who)
+    data = load_dataset(str(tmp_path / "a.npz"))
+    assert data.users is not None
+    assert np.array_equal(data.users, data.images[:, 0, 0, 0] % 4)
+    assert np.array_equal(data.subset(np.array([3, 5])).users, data.users[[3, 5]])
+    parts = {"x_train": x[:15], "y_train": np.zeros(15, int), "x_test": x[15:]}
+    np.savez(tmp_path / "b.npz", **parts, y_test=np.zeros(5, int), user_train=np.arange(15))
+    again = load_dataset(str(tmp_path / "b.npz"))
+    assert again.users is not None
+    assert again.users.tolist() == [*range(15), *[-1] * 5]
+
+
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
+        ({"x": images(4), "y": np.zeros(4, int), "user": np.zeros(3, int)}, "user is int64"),
         ({"x": images(4)}, "no array 'y'"),
         ({"x": images(4), "y": np.zeros(3, int)}, "4 images, 3 labels"),
         ({"x": images(4), "y": np.zeros(4)}, "float64"),

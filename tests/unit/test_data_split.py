@@ -85,3 +85,32 @@ def test_too_few_samples() -> None:
     data = dataset()
     with pytest.raises(UsageError, match="no test set"):
         split(Dataset("d", data.images, data.labels, data.classes, 600), 2, 0.5, 0)
+
+
+def test_shards_give_each_client_few_labels() -> None:
+    data = dataset(2100)
+    result = split(data, 10, 0.5, 0, shards=2)
+    assert np.array_equal(np.sort(np.concatenate(parts(result))), np.arange(2100))
+    held = [np.concatenate([c.train, c.selection]) for c in result.clients]
+    assert max(map(len, held)) - min(map(len, held)) <= 2
+    labels = [len(np.unique(data.labels[indices])) for indices in held]
+    assert max(labels) <= 4  # two shards, each of which may lie across two labels
+    assert min(labels) < 4
+    with pytest.raises(UsageError, match="too few samples for --clients 50 of --shards 2"):
+        split(dataset(), 50, 0.5, 0, shards=2)
+
+
+def test_users_stay_together() -> None:
+    plain = dataset(600)
+    users = np.random.default_rng(3).integers(0, 20, 600)
+    data = Dataset("d", plain.images, plain.labels, plain.classes, 500, users)
+    result = split(data, 6, 0.5, 0, by_user=True)
+    assert np.array_equal(np.sort(np.concatenate(parts(result))), np.arange(600))
+    owners = [set(users[np.concatenate([c.train, c.selection])]) for c in result.clients]
+    assert sum(map(len, owners)) == len(set().union(*owners))
+    sizes = [len(c.train) + len(c.selection) for c in result.clients]
+    assert max(sizes) < 1.5 * min(sizes)
+    with pytest.raises(UsageError, match="too few samples for --clients 21 --by-user"):
+        split(data, 21, 0.5, 0, by_user=True)
+    with pytest.raises(UsageError, match="names no users for --by-user"):
+        split(plain, 3, 0.5, 0, by_user=True)
