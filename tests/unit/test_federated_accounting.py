@@ -6,7 +6,7 @@ import torch
 from fedtiny.federated.accounting import forward_flops, layer_macs, state_bytes, storage_bits
 from fedtiny.federated.local_training import last_batch_size
 from fedtiny.models import create
-from fedtiny.pruning.methods import fedavg, fedtiny
+from fedtiny.pruning.methods import fedavg, feddst, fedrts, fedtiny, prunefl
 
 pytestmark = pytest.mark.quick
 
@@ -86,3 +86,25 @@ def test_training_flops() -> None:
 )
 def test_last_batch(samples: int, batch: int, last: int) -> None:
     assert last_batch_size(samples, batch) == last
+
+
+def test_accounting_of_rivals() -> None:
+    """FLOPs and bytes of an adjustment round as FedTiny's follow-up papers count them."""
+    dense, sparse, batch, iterations = 100.0, 10.0, 8, 5
+    samples = batch * iterations
+    for kind in (fedtiny, feddst, fedrts):
+        flops = kind.Method.__new__(kind.Method).training_flops(dense, sparse, samples, batch, True)
+        assert flops == (3 * sparse * (iterations - 1) + sparse + 2 * dense) * batch
+    pruner = prunefl.Method.__new__(prunefl.Method)
+    assert pruner.training_flops(dense, sparse, samples, batch, True) == (2 * 100 + 10) * samples
+    assert pruner.training_flops(dense, sparse, samples, batch, False) == 3 * sparse * samples
+    assert pruner.communication_bytes(dense, sparse, True) == dense + sparse
+    assert (
+        feddst.Method.__new__(feddst.Method).communication_bytes(dense, sparse, True) == 2 * sparse
+    )
+    sizes = []
+    for kind in (fedtiny, fedrts):
+        method = kind.Method.__new__(kind.Method)
+        method._counts = {"a": 3, "b": 4}
+        sizes.append(method.communication_bytes(dense, sparse, True) - 2 * sparse)
+    assert sizes == [7 * 8, 7 * 4]
