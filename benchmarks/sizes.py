@@ -42,7 +42,7 @@ def lowered(network: str, density: float) -> Graph:
 def sizes(graph: Graph, dtype: str, to: str) -> dict[str, tuple[int, int]]:
     """Bytes raw and gzipped, by format, of what can be written; `c` is the packed weights."""
     made = plan(graph, target(to))
-    request = Request(made, dtype, "int8" if dtype == "int8" else "float32")  # type: ignore[arg-type]
+    request = Request(graph, made, dtype, "int8" if dtype == "int8" else "float32")  # type: ignore[arg-type]
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in (name for name in format.names() if name != "c"):

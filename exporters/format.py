@@ -11,6 +11,7 @@ from fedtiny import discovery
 from fedtiny.errors import UsageError
 
 if TYPE_CHECKING:
+    from fedtiny.compiler.ir import Graph
     from fedtiny.compiler.plan import ExecutionPlan
     from fedtiny.golden import Golden
     from fedtiny.report.model import ModelInfo, Verification
@@ -28,11 +29,13 @@ class Request:
     """What is to be written.
 
     Attributes:
-        plan: The plan; its graph computes in int8 or float32.
+        graph: The final graph, int8 or float32: what model files hold.
+        plan: Its plan, whose own graph may convert memory layouts besides: what C holds.
         dtype: How weights are stored; `"float16"` ones are computed with in float32.
         io: What the application exchanges with the program.
     """
 
+    graph: Graph
     plan: ExecutionPlan
     dtype: DType
     io: Io

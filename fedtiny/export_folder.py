@@ -55,7 +55,7 @@ def write(
     """
     plan = export.plan
     dataset = evaluation.test_set(export.source.dataset, plan.graph)
-    artifacts = _write_models(Request(plan, export.dtype, export.io), folder, formats)
+    artifacts = _write_models(Request(export.graph, plan, export.dtype, export.io), folder, formats)
     golden = _golden(plan, None if dataset is None else evaluation.real_inputs(dataset), export.io)
     golden.save(folder / GOLDEN)
     report = DeploymentReport(

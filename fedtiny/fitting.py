@@ -29,7 +29,8 @@ class Export:
         source: The model as it was opened.
         before: The graph before pruning at export; None when nothing is pruned there.
         real: The float graph that was quantized or planned; None for a model that came as int8.
-        plan: The plan; its graph is what the files hold.
+        graph: The final graph: what model files hold.
+        plan: Its plan.
         device: The board whose budgets apply, if one was named.
         pruned: Makes the final graph at another density.
         dtype: How weights are stored.
@@ -39,6 +40,7 @@ class Export:
     source: Source
     before: Graph | None
     real: Graph | None
+    graph: Graph
     plan: ExecutionPlan
     device: DeviceProfile | None
     pruned: Callable[[float], Graph]

@@ -106,12 +106,13 @@ def export(
         task.advance(1, "planning")
         execution_plan = plan(graph, chip, ram, device=board)
         task.advance()
-    request = Request(execution_plan, lowering.dtype, _io(graph, io))
+    request = Request(graph, execution_plan, lowering.dtype, _io(graph, io))
     chosen = accepted(request, formats)
     made = Export(
         source=source,
         before=None if density is None else lowering.before,
         real=lowering.real(density),
+        graph=graph,
         plan=execution_plan,
         device=board,
         pruned=lowering.final,

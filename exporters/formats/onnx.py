@@ -13,7 +13,7 @@ PATH = "model.onnx"
 
 def write(request: Request, folder: Path) -> None:
     """Write the file."""
-    onnx.write(request.plan.graph, folder / PATH, float16=request.dtype == "float16")
+    onnx.write(request.graph, folder / PATH, float16=request.dtype == "float16")
 
 
 FORMAT = Format({"onnx": PATH}, lambda request: None, write, verification.verify_onnx)

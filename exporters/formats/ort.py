@@ -21,8 +21,8 @@ def refusal(request: Request) -> str | None:
 
 def write(request: Request, folder: Path) -> None:
     """Write both files, optimized for the target's kind of processor."""
-    arm = request.plan.target.family != "c"
-    ort_file.write(request.plan.graph, folder / PATH, folder / OPERATORS, arm=arm)
+    arm = request.plan.target.family.startswith("cortex")
+    ort_file.write(request.graph, folder / PATH, folder / OPERATORS, arm=arm)
 
 
 FORMAT = Format({"ort": PATH, "ort-operators": OPERATORS}, refusal, write, verification.verify_onnx)

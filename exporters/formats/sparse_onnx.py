@@ -16,7 +16,7 @@ PATH = "model.sparse.onnx"
 def refusal(request: Request) -> str | None:
     """Refuse a model of which no weights are smaller."""
     half = request.dtype == "float16"
-    if onnx.sparse_weights(request.plan.graph, np.float16 if half else None):
+    if onnx.sparse_weights(request.graph, np.float16 if half else None):
         return None
     size = np.dtype(request.dtype).itemsize
     limit = size / (size + onnx.SPARSE_INDEX_BYTES)
@@ -29,7 +29,7 @@ def refusal(request: Request) -> str | None:
 def write(request: Request, folder: Path) -> None:
     """Write the file."""
     half = request.dtype == "float16"
-    onnx.write(request.plan.graph, folder / PATH, sparse=True, float16=half)
+    onnx.write(request.graph, folder / PATH, sparse=True, float16=half)
 
 
 FORMAT = Format({"sparse-onnx": PATH}, refusal, write, verification.verify_onnx, dense="onnx")

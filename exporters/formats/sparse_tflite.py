@@ -27,7 +27,7 @@ def refusal(request: Request) -> str | None:
             "--format c, or tflite"
         )
     dtype = np.float16 if request.dtype == "float16" else None
-    if any(sparse_form(tensor, plan.graph, dtype) for tensor in plan.graph.tensors.values()):
+    if any(sparse_form(tensor, request.graph, dtype) for tensor in request.graph.tensors.values()):
         return None
     return (
         "no weights are smaller as a sparse tensor (those of int8 fully connected, grouped and "
@@ -39,7 +39,7 @@ def refusal(request: Request) -> str | None:
 def write(request: Request, folder: Path) -> None:
     """Write the file."""
     half = request.dtype == "float16"
-    tflite.write(request.plan.graph, folder / PATH, io=request.io, sparse=True, float16=half)
+    tflite.write(request.graph, folder / PATH, io=request.io, sparse=True, float16=half)
 
 
 FORMAT = Format({"sparse-tflite": PATH}, refusal, write, verification.verify_tflite, dense="tflite")

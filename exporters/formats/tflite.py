@@ -14,7 +14,7 @@ PATH = "model.tflite"
 def write(request: Request, folder: Path) -> None:
     """Write the file."""
     half = request.dtype == "float16"
-    tflite.write(request.plan.graph, folder / PATH, io=request.io, float16=half)
+    tflite.write(request.graph, folder / PATH, io=request.io, float16=half)
 
 
 FORMAT = Format({"tflite": PATH}, lambda request: None, write, verification.verify_tflite)

@@ -114,15 +114,20 @@ TYPE = pytest.mark.parametrize(("dtype", "io"), TYPES, ids=["-".join(pair) for p
 
 
 @cache
-def planned(family: str, dtype: str) -> ExecutionPlan:
+def final(family: str, dtype: str) -> Graph:
     graph = FAMILIES[family]("int8" if dtype == "int8" else "float32")
-    return plan(round_float16(graph) if dtype == "float16" else graph, target("c"))
+    return round_float16(graph) if dtype == "float16" else graph
 
 
-def golden(planned: ExecutionPlan, io: str) -> Golden:
-    shape = planned.graph[planned.graph.inputs[0]].shape
+@cache
+def planned(family: str, dtype: str) -> ExecutionPlan:
+    return plan(final(family, dtype), target("c"))
+
+
+def golden(graph: Graph, io: str) -> Golden:
+    shape = graph[graph.inputs[0]].shape
     real = np.random.default_rng(7).standard_normal((4, *shape[1:])).astype(np.float32)
-    return make_golden(planned.graph, (), real, io)  # type: ignore[arg-type]
+    return make_golden(graph, (), real, io)  # type: ignore[arg-type]
 
 
 def is_refused(name: str, family: str, dtype: str) -> bool:
@@ -133,8 +138,9 @@ def is_refused(name: str, family: str, dtype: str) -> bool:
 @TYPE
 @FAMILY
 def test_runtimes_agree_with_the_reference(family, dtype, io, tmp_path):
-    request = Request(planned(family, dtype), dtype, io)
-    graph, expected = request.plan.graph, golden(request.plan, io)
+    graph = final(family, dtype)
+    request = Request(graph, planned(family, dtype), dtype, io)
+    expected = golden(graph, io)
     assert len(np.unique(expected.outputs)) > 1  # outputs that say something
     model = describe_model("net", "", graph, io)
     columns = dict(zip(("litert", "litert-default", "onnxruntime"), range(3), strict=True))
@@ -176,9 +182,9 @@ def held_to(cell: str, outputs: np.ndarray, expected: Golden) -> None:
 def test_tflite_micro_agrees_with_the_reference(family, dtype, io):
     reason = "the interpreter of TensorFlow Lite Micro is not installed (extra 'interpreters')"
     micro = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason=reason)
-    made = planned(family, dtype)
-    expected = golden(made, io)
-    engine = micro.Interpreter.from_bytes(tflite.to_bytes(made.graph, io=io))
+    graph = final(family, dtype)
+    expected = golden(graph, io)
+    engine = micro.Interpreter.from_bytes(tflite.to_bytes(graph, io=io))
     outputs = []
     for x in expected.inputs:
         engine.set_input(x[None], 0)
@@ -194,8 +200,8 @@ def test_tflite_runtime_agrees_with_the_reference(family, dtype, io, tmp_path):
     python = os.environ.get(TFLITE_RUNTIME)
     if python is None:
         pytest.skip(f"{TFLITE_RUNTIME} names no Python with tflite-runtime 2.14 and numpy < 2")
-    made = planned(family, dtype)
-    expected = golden(made, io)
+    graph = final(family, dtype)
+    expected = golden(graph, io)
     np.save(tmp_path / "x.npy", expected.inputs)
     script = (
         "import sys; from pathlib import Path; import numpy as np\n"
@@ -210,7 +216,7 @@ def test_tflite_runtime_agrees_with_the_reference(family, dtype, io, tmp_path):
         if is_refused(name, family, dtype):
             continue
         half = dtype == "float16"
-        tflite.write(made.graph, tmp_path / "m.tflite", io=io, sparse=sparse, float16=half)
+        tflite.write(graph, tmp_path / "m.tflite", io=io, sparse=sparse, float16=half)
         command = [python, "-c", script, str(tmp_path / "m.tflite")]
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         subprocess.run(command, check=True, env=environment)
@@ -221,11 +227,12 @@ def test_tflite_runtime_agrees_with_the_reference(family, dtype, io, tmp_path):
 def test_what_stock_runtimes_get_wrong_is_refused():
     made = planned("ResNet-8, density 0.05", "int8")
     for core in ("cortex-m0plus", "cortex-m4"):
-        request = Request(replace(made, target=target(core)), "int8", "int8")
+        request = Request(made.graph, replace(made, target=target(core)), "int8", "int8")
         with pytest.raises(UsageError, match=r"Microcontrollers, which cortex-m.* wrong results"):
             accepted(request, ["tflite", "sparse-tflite"])
         assert list(accepted(request, None)) == ["c", "onnx", "tflite"]
-    half = Request(planned("ResNet-8, density 0.05", "float16"), "float16", "float32")
+    made = planned("ResNet-8, density 0.05", "float16")
+    half = Request(made.graph, made, "float16", "float32")
     with pytest.raises(UsageError, match="format c cannot be written: the C runtime has no float1"):
         accepted(half, ["c"])
     assert list(accepted(half, None)) == ["onnx", "tflite"]
