@@ -47,6 +47,7 @@ class Source:
         name: The tensor's name in the graph.
         shape: With the padding that an earlier PAD left to its consumers.
         padding: That padding.
+        lowest: It is filled with the least value, not with zeros.
         dtype: float32 or int8.
         quantization: Present when int8.
     """
@@ -57,6 +58,7 @@ class Source:
     padding: Padding
     dtype: DType
     quantization: Quantization | None
+    lowest: bool = False
 
 
 class Importer:
@@ -144,13 +146,15 @@ class Importer:
 
     # Activations
 
-    def define(self, index: int, name: str, padding: Padding = NO_PADDING) -> None:
+    def define(
+        self, index: int, name: str, padding: Padding = NO_PADDING, lowest: bool = False
+    ) -> None:
         """Say that the file's tensor is the graph's tensor `name`, to be read with padding."""
         record, tensor = self.model.tensors[index], self.builder.tensors[name]
         if index in self.sources or index in self.edges or self.is_constant(index):
             raise UsageError(f"{self.builder.name}: tensor {record.name!r} is made twice.")
         self.sources[index] = Source(
-            index, name, record.shape, padding, tensor.dtype, tensor.quantization
+            index, name, record.shape, padding, tensor.dtype, tensor.quantization, lowest
         )
 
     def add_activation(self, index: int) -> str:
@@ -178,13 +182,16 @@ class Importer:
         dtype = cast(DType, record.type_name.lower())
         return self.builder.activation(record.name, record.shape, dtype, quantization)
 
-    def source(self, op: OperatorRecord, position: int = 0, padded: bool = False) -> Source:
+    def source(
+        self, op: OperatorRecord, position: int = 0, padded: bool = False, lowest: bool = False
+    ) -> Source:
         """The activation at an input position of an operator.
 
         Args:
             op: The operator.
             position: Which input.
             padded: Whether the operator can take over the padding of a PAD before it.
+            lowest: The same of a PADV2 with the least value.
         """
         index = op.inputs[position]
         if index in self.edges:
@@ -193,9 +200,11 @@ class Importer:
             why = "is a constant" if index >= 0 and self.is_constant(index) else "is not made yet"
             raise self.unsupported(op, f"input {position} {why}")
         found = self.sources[index]
-        if found.padding != NO_PADDING and not padded:
+        if found.padding != NO_PADDING and not (lowest if found.lowest else padded):
             raise self.unsupported(
-                op, "it reads a padded tensor; PAD is supported before convolutions"
+                op,
+                "it reads a padded tensor; PAD is supported before convolutions, PADV2 with the "
+                "least value before MAX_POOL_2D",
             )
         return found
 

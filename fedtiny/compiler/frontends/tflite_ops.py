@@ -34,6 +34,8 @@ from fedtiny.compiler.ir import (
 from fedtiny.compiler.operators import MaxPool2d, Mean, Unary
 from fedtiny.compiler.softmax import SUM_INTEGER_BITS
 
+LEAST_FLOAT = -1e38
+"""What is at most this never wins a maximum."""
 MAX_CONCAT = 64
 """Inputs of a concatenation."""
 
@@ -195,7 +197,7 @@ def average_pool_2d(importer: Importer, op: OperatorRecord) -> None:
 def max_pool_2d(importer: Importer, op: OperatorRecord) -> None:
     """MAX_POOL_2D."""
     importer.arity(op, 1, 1)
-    source, options = importer.source(op), importer.options(op, "Pool2DOptions")
+    source, options = importer.source(op, lowest=True), importer.options(op, "Pool2DOptions")
     kernel = pair_of(importer, op, options, 4, 3)
     stride = pair_of(importer, op, options, 2, 1)
     window = (kernel, stride, (1, 1))
@@ -278,9 +280,16 @@ def reshape(importer: Importer, op: OperatorRecord) -> None:
 
 
 def pad(importer: Importer, op: OperatorRecord) -> None:
-    """PAD with zeros, handed on to the convolutions that read it."""
-    importer.arity(op, 2, 2)
-    source, amounts = importer.source(op, padded=True), importer.constant(op, 1).data
+    """PAD with zeros, or PADV2 with the least value, handed on to the windows that read it."""
+    lowest = op.op_name == "PADV2"
+    importer.arity(op, 2 + lowest, 2 + lowest)
+    source = importer.source(op, padded=not lowest, lowest=lowest)
+    amounts = importer.constant(op, 1).data
+    if lowest:
+        fill = importer.constant(op, 2).data
+        least = -128 if source.dtype == "int8" else LEAST_FLOAT
+        if fill.size != 1 or str(fill.dtype) != source.dtype or not float(fill.item()) <= least:
+            raise importer.unsupported(op, "padding with the least value is supported")
     integers = amounts.dtype in (np.int32, np.int64)
     if len(source.shape) != 4 or amounts.shape != (4, 2) or not integers:
         raise importer.unsupported(op, "padding of rows and columns of a 4-D tensor is supported")
@@ -295,7 +304,7 @@ def pad(importer: Importer, op: OperatorRecord) -> None:
     total = [
         (source.padding[i][0] + added[i][0], source.padding[i][1] + added[i][1]) for i in range(2)
     ]
-    importer.define(op.outputs[0], source.name, (total[0], total[1]))
+    importer.define(op.outputs[0], source.name, (total[0], total[1]), lowest)
 
 
 def softmax(importer: Importer, op: OperatorRecord) -> None:
@@ -398,6 +407,7 @@ OPS: Mapping[int, OpReader] = {
     _OP.FULLY_CONNECTED: OpReader(fully_connected, 14),
     _OP.MEAN: OpReader(mean, 3),
     _OP.PAD: OpReader(pad, 4),
+    _OP.PADV2: OpReader(pad, 4),
     _OP.QUANTIZE: OpReader(quantize, 4),
     _OP.RESHAPE: OpReader(reshape, 1),
     _OP.MAX_POOL_2D: OpReader(max_pool_2d, 3),
