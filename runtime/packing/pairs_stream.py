@@ -23,6 +23,8 @@ DENSE3, DENSE1, DENSE2 = 20, 24, 32
 ENTRY_INSTRUCTIONS = 9.25
 """Of an entry with its distance: 9, and 2 for every pass of eight."""
 
+_STARTS = range(-(1 << 47), 1 << 47)
+
 LANE = 1 << 23
 """Sums of the low lane are in [-LANE, LANE)."""
 
@@ -30,8 +32,9 @@ SUMS_BYTES = 2 * TILE * 4
 """What a record of the plain form stores for a tile."""
 
 _PASS = 8
-_HEADER = struct.Struct("<qHH")
-_SCALING = struct.Struct("<ii")
+_NO_DIVISOR = 32  # as a shift
+_HEADER = struct.Struct("<IhHB")
+_SCALING = struct.Struct("<Bi")
 _SUM = struct.Struct("<ihhi")
 _NARROW_ENTRY = struct.Struct("<Bb")
 _WIDE_ENTRY = struct.Struct("<Hb")
@@ -187,7 +190,8 @@ class Record:
     def encode(self) -> bytes:
         """The record's bytes."""
         passes, kind, entries = self.channel.encode()
-        return _HEADER.pack(self.start, passes, kind) + entries + self.scaling
+        start = self.start & 0xFFFFFFFF, self.start >> 32
+        return _HEADER.pack(*start, passes, kind) + entries + self.scaling
 
 
 def short_record(channel: Channel, scale: Scale) -> Record | None:
@@ -198,11 +202,11 @@ def short_record(channel: Channel, scale: Scale) -> Record | None:
     inside = scale.bias + low >= -LANE and scale.bias + high < LANE
     if not inside or (scale.shift > -2 and scale.multiplier != 0):
         return None
-    factor, divisor = 2 * scale.multiplier - (1 << 32), 1 << (32 + scale.shift)
+    factor, shift = 2 * scale.multiplier - (1 << 32), 32 + scale.shift
     if scale.multiplier == 0:
-        factor = divisor = 0
+        factor, shift = 0, _NO_DIVISOR
     start = channel.start(scale.bias, scale.zero_point)
-    return Record(channel, start, _SCALING.pack(factor, divisor))
+    return Record(channel, start, _SCALING.pack(shift, factor)) if start in _STARTS else None
 
 
 def _constant_record(scale: Scale) -> Record:
@@ -211,7 +215,7 @@ def _constant_record(scale: Scale) -> Record:
     scaled = multiply_by_quantized_multiplier(bias, scale.multiplier, scale.shift)
     output = int(np.clip(scaled, -512, 512)[0])  # beyond every clamp, whatever the zero point
     start = _NOTHING.start(32 * output, 0)
-    return Record(_NOTHING, start, _SCALING.pack(-(1 << 31), 1 << 28))
+    return Record(_NOTHING, start, _SCALING.pack(28, -(1 << 31)))
 
 
 def plain_records(channel: Channel, scale: Scale) -> list[Record]:
@@ -236,7 +240,7 @@ def plain_records(channel: Channel, scale: Scale) -> list[Record]:
 
 def encode(records: list[Record]) -> bytes:
     """The whole stream."""
-    return b"".join(record.encode() for record in records) + _HEADER.pack(0, 0, END)
+    return b"".join(record.encode() for record in records) + _HEADER.pack(0, 0, 0, END)
 
 
 def decode(stream: bytes, form: int, words: int) -> list[Channel]:
@@ -245,7 +249,7 @@ def decode(stream: bytes, form: int, words: int) -> list[Channel]:
     found: list[tuple[int, int]] = []
     at = 0
     while True:
-        _, passes, kind = _HEADER.unpack_from(stream, at)
+        _, _, passes, kind = _HEADER.unpack_from(stream, at)
         if kind == END:
             return channels
         at += _HEADER.size

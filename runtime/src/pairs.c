@@ -5,6 +5,12 @@
 
 #include <string.h>
 
+#if defined(__GNUC__)
+#define FEDTINY_SEPARATE __attribute__((noinline))
+#else
+#define FEDTINY_SEPARATE
+#endif
+
 static int32_t smaller(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -127,9 +133,11 @@ static void fill(const fedtiny_call *call, const fedtiny_pairs_s8_params *p, con
     }
 }
 
-/* The end of the plain form: adds up each channel's records and scales the sums of a tile. */
-static void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream, const int32_t *sums,
-                       int32_t width, int32_t first, int8_t *out) {
+/* The end of the plain form: adds up each channel's records and scales the sums of a tile. Its
+ * totals must not take stack while other forms run. */
+static FEDTINY_SEPARATE void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream,
+                                        const int32_t *sums, int32_t width, int32_t first,
+                                        int8_t *out) {
     const int32_t distance = width - pairs_of(width);
     for (int32_t channel = 0; channel < p->out_c; channel++) {
         uint32_t total[2 * FEDTINY_PAIRS_TILE] = {0};
@@ -139,10 +147,9 @@ static void scale_sums(const fedtiny_pairs_s8_params *p, const uint8_t *stream, 
             int32_t bias;
         } end;
         do {
-            uint16_t list[2]; /* passes, entry */
-            memcpy(list, stream + 8, sizeof list);
-            stream +=
-                12 + fedtiny_pairs_entries(list[0], list[1]) * fedtiny_pairs_entry_bytes(list[1]);
+            const uint8_t entry = fedtiny_pairs_entry(stream);
+            const int32_t entries = fedtiny_pairs_entries(fedtiny_pairs_passes(stream), entry);
+            stream += FEDTINY_PAIRS_HEADER + entries * fedtiny_pairs_entry_bytes(entry);
             memcpy(&end, stream, sizeof end);
             stream += sizeof end;
             for (int32_t i = 0; i < 2 * FEDTINY_PAIRS_TILE; i++) {

@@ -49,9 +49,10 @@
 
 /* One tile of all output channels. src/pairs_dsp.S knows the order of the fields.
  *
- * The stream is unaligned. A record: int32 start_low, int32 start_high (of the accumulators),
- * uint16 passes, uint16 entry, the weights, then int32 factor, int32 divisor; in the plain form
- * int32 multiplier, int16 shift, int16 1 if the channel goes on in the next record, int32 bias. */
+ * The stream is unaligned. A record: int48 start of the accumulators, uint16 passes, uint8 entry,
+ * the weights, then uint8 shift (the divisor is 1 << shift, 0 from 32 on), int32 factor; in the
+ * plain form int32 multiplier, int16 shift, int16 1 if the channel goes on in the next record,
+ * int32 bias. */
 typedef struct {
     int32_t zero_point;
     void *out;        /* int8: the first pixel's first channel; plain form: int32 [record][8] */
@@ -62,6 +63,16 @@ typedef struct {
     int32_t group; /* bytes from group to group of the dense kinds */
     const uint8_t *stream;
 } fedtiny_pairs_tile_call;
+
+#define FEDTINY_PAIRS_HEADER 9 /* bytes of a record before its weights */
+
+static inline uint16_t fedtiny_pairs_passes(const uint8_t *record) {
+    return (uint16_t)(record[6] | record[7] << 8);
+}
+
+static inline uint8_t fedtiny_pairs_entry(const uint8_t *record) {
+    return record[8];
+}
 
 /* Entries of a record, and the bytes of one. */
 static inline int32_t fedtiny_pairs_entries(uint16_t passes, uint16_t entry) {

@@ -17,12 +17,12 @@
  * r12                      stream
  * lr                       passes that are left; then distance
  */
-    .equ FRAME_OUT, 4
-    .equ FRAME_STRIDE, 12
-    .equ FRAME_WINDOW, 16
-    .equ FRAME_FORM, 20
-    .equ FRAME_GROUP, 24
-    .equ FRAME_END, 28 /* of a dense record's weights */
+    .equ FRAME_OUT, 8 /* after 1 and the zero point */
+    .equ FRAME_STRIDE, 16
+    .equ FRAME_WINDOW, 20
+    .equ FRAME_FORM, 24
+    .equ FRAME_GROUP, 28
+    .equ FRAME_END, 32 /* of a dense record's weights */
     .equ FRAME_BYTES, 36
 
 /* The weight in r10 times the tile's words, from `offset` bytes after r11 on. */
@@ -117,9 +117,10 @@
 
 /* The outputs of one channel. r11 is one past the low lane's pixel; lr is distance - 1. */
     .macro OUTPUTS signed, words
+    ldrb r8, [r12], #1
+    ldm sp, {r9, r10, r11, lr}
+    lsl r9, r9, r8 /* 0 from 32 on */
     ldr r8, [r12], #4
-    ldr r9, [r12], #4
-    ldm sp, {r10, r11, lr}
     SCALE r0, r1, \signed
     strb r0, [r11], #1
     strb r1, [r11, lr]
@@ -157,13 +158,14 @@
     adr r0, .Lforms_\words
     ldr r6, [r0, r6, lsl #2]
     add r6, r6, r0 /* the form's code, as an offset because code may move */
-    stm sp, {r1-r7}
+    mov r0, #1
+    stm sp, {r0-r7}
 
 .Lrecord_\words:
     ldr r0, [r12], #4
-    ldr r1, [r12], #4
+    ldrsh r1, [r12], #2
     ldrh lr, [r12], #2
-    ldrh r8, [r12], #2
+    ldrb r8, [r12], #1
     ldr r11, [sp, #FRAME_WINDOW]
     mov r2, r0
     mov r3, r1

@@ -22,19 +22,22 @@ static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
     int32_t *sums = call->out;
     const int is_signed = call->form == FEDTINY_PAIRS_SIGNED;
     for (;;) {
-        int64_t start, sum[FEDTINY_PAIRS_TILE];
-        uint16_t list[2]; /* passes, entry */
-        memcpy(&start, stream, sizeof start);
-        memcpy(list, stream + 8, sizeof list);
-        stream += 12;
-        if (list[1] == FEDTINY_PAIRS_END) {
+        int64_t sum[FEDTINY_PAIRS_TILE];
+        const uint8_t kind = fedtiny_pairs_entry(stream);
+        if (kind == FEDTINY_PAIRS_END) {
             return;
         }
-        const int32_t entries = fedtiny_pairs_entries(list[0], list[1]);
-        const int32_t bytes = fedtiny_pairs_entry_bytes(list[1]);
-        const int32_t taps = list[1] >= FEDTINY_PAIRS_DENSE2   ? 2
-                             : list[1] >= FEDTINY_PAIRS_DENSE1 ? 1
-                                                               : 3;
+        uint32_t start_low;
+        int16_t start_high;
+        memcpy(&start_low, stream, sizeof start_low);
+        memcpy(&start_high, stream + sizeof start_low, sizeof start_high);
+        const int64_t start = start_high * (1ll << 32) + start_low;
+        const int32_t entries = fedtiny_pairs_entries(fedtiny_pairs_passes(stream), kind);
+        const int32_t bytes = fedtiny_pairs_entry_bytes(kind);
+        const int32_t taps = kind >= FEDTINY_PAIRS_DENSE2   ? 2
+                             : kind >= FEDTINY_PAIRS_DENSE1 ? 1
+                                                            : 3;
+        stream += FEDTINY_PAIRS_HEADER;
         const int32_t group = call->group / (int32_t)sizeof(int32_t);
         for (int i = 0; i < words; i++) {
             sum[i] = start;
@@ -60,15 +63,16 @@ static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
             stream += 12;
             continue;
         }
-        int32_t scaling[2]; /* factor, divisor */
-        memcpy(scaling, stream, sizeof scaling);
-        stream += sizeof scaling;
+        int32_t factor;
+        const int32_t divisor = *stream < 32 ? (int32_t)(1u << *stream) : 0;
+        memcpy(&factor, stream + 1, sizeof factor);
+        stream += 1 + sizeof factor;
         for (int i = 0; i < words; i++) {
             int8_t *pixel = out + i * call->stride;
-            pixel[0] = fedtiny_scale_s8(low_lane(sum[i]), scaling[0], scaling[1], call->zero_point,
-                                        is_signed);
-            pixel[call->distance + 1] = fedtiny_scale_s8(high_lane(sum[i]), scaling[0], scaling[1],
-                                                         call->zero_point, is_signed);
+            pixel[0] =
+                fedtiny_scale_s8(low_lane(sum[i]), factor, divisor, call->zero_point, is_signed);
+            pixel[call->distance + 1] =
+                fedtiny_scale_s8(high_lane(sum[i]), factor, divisor, call->zero_point, is_signed);
         }
         out++;
     }
