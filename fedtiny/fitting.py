@@ -55,7 +55,7 @@ def hint(export: Export, report: DeploymentReport) -> str:
         export: The model that does not fit.
         report: Its report, with the budgets that it exceeds.
     """
-    smaller = plan(export.plan.graph, export.plan.target, "min")
+    smaller = plan(export.graph, export.plan.target, "min")
     if _fits(smaller, report):
         return "it fits with --ram min"
     for density in DENSITIES:

@@ -47,15 +47,25 @@ def contract(node: Node, graph: Graph) -> RowContract:
 
 def pack(node: Node, graph: Graph) -> Packed:
     """Counts, byte offsets and values, in the order of dense weights."""
-    w = geometry.window(node, graph)
-    before, after = planes(graph[node.inputs[0]]), planes(graph[node.output])
     weights, offsets = taps(node, graph)
     mask = weights != 0
-    top, left = (0, 0) if _direct(w) else _phases(w)
     counts = mask.sum(1).astype(np.uint16)
-    params: dict[str, int | float] = {
+    constants = (
+        Constant("counts", counts, f"uint16 ({counts.size}): nonzeros of each output channel", 2),
+        Constant("offsets", offsets[mask].astype(np.uint32), "uint32 (nonzeros): bytes"),
+        Constant("values", weights[mask], "float32 (nonzeros)"),
+        geometry.bias_constant(node, graph),
+    )
+    return Packed(geometry_params(node, graph) | geometry.clamp(node, graph), constants)
+
+
+def geometry_params(node: Node, graph: Graph) -> dict[str, int | float]:
+    """Fields of a parameter struct that say where planes, phases and padding lie."""
+    w = geometry.window(node, graph)
+    before, after = planes(graph[node.inputs[0]]), planes(graph[node.output])
+    top, left = (0, 0) if _direct(w) else _phases(w)
+    return {
         **w.params("in_c", "stride_h", "stride_w", "out_c", "out_h", "out_w"),
-        **geometry.clamp(node, graph),
         "in_start": before.lead - w.pad_top * before.pitch - w.pad_left,
         "in_plane": before.plane,
         "in_pitch": before.pitch,
@@ -68,21 +78,33 @@ def pack(node: Node, graph: Graph) -> Packed:
         "out_plane": after.plane,
         "out_tail": 2 * VECTOR,
     }
-    constants = (
-        Constant("counts", counts, f"uint16 ({counts.size}): nonzeros of each output channel", 2),
-        Constant("offsets", offsets[mask].astype(np.uint32), "uint32 (nonzeros): bytes"),
-        Constant("values", weights[mask], "float32 (nonzeros)"),
-        geometry.bias_constant(node, graph),
-    )
-    return Packed(params, constants)
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     """The weights as the graph has them."""
-    weights, offsets = taps(node, graph)
     counts, where, values = (packed.constants[i].array for i in range(3))
-    found: NDArray[np.float32] = np.zeros(weights.shape, np.float32)
-    starts = np.concatenate(([0], np.cumsum(counts, dtype=np.int64)))
+    return scatter(counts.tolist(), where, values, node, graph)
+
+
+def scatter(
+    counts: list[int],
+    where: NDArray[np.generic],
+    values: NDArray[np.generic],
+    node: Node,
+    graph: Graph,
+) -> NDArray[np.generic]:
+    """Weights as the graph has them, from each output's nonzeros.
+
+    Args:
+        counts: Nonzeros by output.
+        where: Their byte offsets.
+        values: Their values.
+        node: The node.
+        graph: Its graph.
+    """
+    weights, offsets = taps(node, graph)
+    found = np.zeros(weights.shape, weights.dtype)
+    starts = np.cumsum([0, *counts])
     for o in range(len(weights)):
         part = slice(starts[o], starts[o + 1])
         index = {offset: tap for tap, offset in enumerate(offsets[o].tolist())}

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
+from fedtiny.compiler.quantization import zero_point_of
 from fedtiny.runtime.contract import Access, Packed, RowContract
 from fedtiny.runtime.packing import geometry, global_average_pool2d
 from fedtiny.runtime.packing.layouts import planes
@@ -25,6 +26,8 @@ def pack(node: Node, graph: Graph) -> Packed:
     """Where the planes lie."""
     p = planes(graph[node.inputs[0]])
     params = {"lead": p.lead, "plane": p.plane, "pixels": p.height * p.width}
+    if graph[node.output].dtype == "int8":
+        params["zero_point"] = zero_point_of(graph, node.inputs[0])
     return Packed({**params, "channels": p.channels, **geometry.clamp(node, graph)})
 
 

@@ -42,7 +42,7 @@ def test_names_are_unique_and_every_op_has_one_reference_a_dtype() -> None:
 
 
 def test_struct_fields_follow_c_alignment() -> None:
-    dtype = table.param_struct("add_f32")
+    dtype = table.param_struct("planes_add_f32")
     assert dtype.itemsize == 12
     dtype = table.param_struct("conv2d_s8")
     assert dtype.itemsize % dtype.alignment == 0

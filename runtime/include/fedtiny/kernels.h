@@ -661,6 +661,67 @@ typedef struct {
 FEDTINY_ASSERT(sizeof(fedtiny_mean_f32_params) == 6, fedtiny_mean_f32_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_mean_f32_params, channels) == 4, fedtiny_mean_f32_params_last);
 
+typedef struct {
+    uint32_t groups;      /* offset of uint16 (out_c): groups of nonzeros of each output channel */
+    uint32_t sizes;       /* offset of uint8 (groups): nonzeros of each group */
+    uint32_t offsets;     /* offset of uint32 (nonzeros): bytes from what tap 0 of pixel 0 reads */
+    uint32_t weights;     /* offset of int8 (nonzeros) */
+    uint32_t bias;        /* offset of int32 (out_c), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint32_t in_start;    /* element that tap 0 of pixel 0 reads */
+    uint32_t in_plane;    /* elements from input plane to input plane */
+    uint32_t out_lead;    /* elements before output plane 0 */
+    uint32_t out_plane;   /* elements from output plane to output plane */
+    uint32_t out_tail;    /* elements after the last output plane */
+    uint32_t phase;       /* elements from phase to phase in scratch */
+    uint16_t in_c;
+    uint16_t in_pitch;    /* elements of an input row */
+    uint16_t in_rows;     /* that can be read from in_start on */
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t phases_h;    /* of the stride; 0 where taps point into the input itself */
+    uint16_t phases_w;
+    uint16_t rows;        /* of one phase of an input plane in scratch */
+    uint16_t out_c;
+    uint16_t out_h;
+    uint16_t out_w;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_planes_conv_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 80, fedtiny_planes_conv_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 76, fedtiny_planes_conv_s8_params_last);
+
+typedef struct {
+    uint32_t elements;  /* of a tensor, padding included */
+    int32_t offset_a;   /* minus the zero point of input 0 */
+    int32_t multiplier_a;
+    int32_t offset_b;   /* minus the zero point of input 1 */
+    int32_t multiplier_b;
+    int32_t offset_out; /* zero point of the output */
+    int32_t multiplier_out;
+    int8_t shift_a;
+    int8_t shift_b;
+    int8_t shift_out;
+    int8_t output_min;  /* clamp, inclusive */
+    int8_t output_max;  /* clamp, inclusive */
+} fedtiny_planes_add_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_add_s8_params) == 36, fedtiny_planes_add_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_add_s8_params, output_max) == 32, fedtiny_planes_add_s8_params_last);
+
+typedef struct {
+    uint32_t lead;     /* elements before plane 0 */
+    uint32_t plane;    /* elements from plane to plane */
+    uint32_t pixels;   /* of a plane */
+    uint32_t channels;
+    int8_t zero_point; /* of the input: what padding holds */
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_global_average_pool2d_planes_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_global_average_pool2d_planes_s8_params) == 20, fedtiny_global_average_pool2d_planes_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_global_average_pool2d_planes_s8_params, output_max) == 18, fedtiny_global_average_pool2d_planes_s8_params_last);
+
 
 fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
@@ -712,6 +773,12 @@ fedtiny_status fedtiny_concat_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_concat_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_mean_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_mean_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_hwc_to_chw_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_chw_to_hwc_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_planes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_planes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_add_planes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_global_average_pool2d_planes_s8(const fedtiny_call *call);
 
 #ifdef __cplusplus
 }

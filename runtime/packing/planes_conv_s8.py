@@ -1,0 +1,95 @@
+"""Int8 convolution over nonzeros on padded channel planes, in groups whose products fit 16 bits.
+
+The weights of a group have magnitudes of at most 255 in sum: 255 * 128 < 2^15. The order of integer
+sums is free, so groups are filled like bins, heavy weights first. Geometry and offsets are those of
+`planes_conv`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.ir import Graph, Node
+from fedtiny.compiler.quantization import conv_multipliers, zero_point_of
+from fedtiny.runtime.contract import Constant, Packed, RowContract
+from fedtiny.runtime.packing import geometry, planes_conv, requantization
+
+GROUP_SUM = 255
+GROUP_SIZE = 255
+
+
+def supports(node: Node, graph: Graph) -> bool:
+    """What `planes_conv` supports, where accumulators stay small and are scaled down."""
+    if not planes_conv.supports(node, graph) or not requantization.conv_fits(node, graph):
+        return False
+    _, shifts = conv_multipliers(node, graph)
+    return int(shifts.max()) <= 0
+
+
+def contract(node: Node, graph: Graph) -> RowContract:
+    """As `planes_conv`."""
+    return planes_conv.contract(node, graph)
+
+
+def pack(node: Node, graph: Graph) -> Packed:
+    """Groups of every output, sizes of groups, then offsets and weights."""
+    weights, offsets = planes_conv.taps(node, graph)
+    groups, sizes, where, values = [], [], [], []
+    for row, places in zip(weights.astype(np.int64), offsets, strict=True):
+        bins = _bins(row)
+        groups.append(len(bins))
+        sizes += [len(one) for one in bins]
+        order = [tap for one in bins for tap in one]
+        where += places[order].tolist()
+        values += row[order].tolist()
+    sums = weights.astype(np.int64).sum(1)
+    params = planes_conv.geometry_params(node, graph) | geometry.clamp(node, graph)
+    params["output_zero_point"] = zero_point_of(graph, node.output)
+    bias = geometry.folded(node, graph, sums)
+    constants = (
+        Constant("groups", np.array(groups, np.uint16), "uint16 (out_c): groups of nonzeros", 2),
+        Constant("sizes", np.array(sizes, np.uint8), "uint8 (groups): nonzeros of each group", 1),
+        Constant("offsets", np.array(where, np.uint32), "uint32 (nonzeros): bytes"),
+        Constant("weights", np.array(values, np.int8), "int8 (nonzeros)", 1),
+        Constant("bias", bias, f"int32 ({bias.size}), folded"),
+        *geometry.multiplier_constants(node, graph),
+    )
+    return Packed(params, constants)
+
+
+def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
+    """The weights as the graph has them."""
+    weights, _ = planes_conv.taps(node, graph)
+    groups, sizes, where, values = (packed.constants[i].array for i in range(4))
+    per_group = iter(sizes.astype(np.int64).tolist())
+    counts = [sum(next(per_group) for _ in range(int(n))) for n in groups]
+    return planes_conv.scatter(counts, where, values, node, graph).astype(weights.dtype)
+
+
+def features(node: Node, graph: Graph) -> dict[str, float]:
+    """Those of `planes_conv`, and groups by vector."""
+    found = planes_conv.features(node, graph)
+    weights, _ = planes_conv.taps(node, graph)
+    groups = sum(len(_bins(row)) for row in weights.astype(np.int64))
+    vectors = found["vectors"] / max(1.0, found["planes"])
+    return {**found, "group_vectors": groups * vectors}
+
+
+def _bins(row: NDArray[np.int64]) -> list[list[int]]:
+    """Taps with nonzero weights in groups, first fit, in falling order of magnitude."""
+    taps = np.flatnonzero(row)
+    taps = taps[np.argsort(-np.abs(row[taps]), kind="stable")]
+    bins: list[list[int]] = []
+    room: list[int] = []
+    for tap, size in zip(taps.tolist(), np.abs(row[taps]).tolist(), strict=True):
+        for index, free in enumerate(room):
+            if size <= free and len(bins[index]) < GROUP_SIZE:
+                break
+        else:
+            index = len(bins)
+            bins.append([])
+            room.append(GROUP_SUM)
+        bins[index].append(tap)
+        room[index] -= size
+    return bins
