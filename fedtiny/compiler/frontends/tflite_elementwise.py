@@ -81,7 +81,7 @@ def _constant(importer: Importer, op: OperatorRecord, position: int, source: Sou
 def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
     """Whether a shape is the output's, one value a channel, or one number."""
     size = int(np.prod(shape))
-    return shape == target or shape == (1,) or (size == target[-1] and shape[-1] == size)
+    return shape == target or shape == (1,) or (size,) == shape[-1:] == target[-1:]
 
 
 def _check_scales(
