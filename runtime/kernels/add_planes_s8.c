@@ -12,10 +12,10 @@ FEDTINY_INLINE fedtiny_sum32 widened(const int8_t *from, int32_t offset) {
     const int8x16_t x = vld1q_s8(from);
     const int16x8_t all = vdupq_n_s16((int16_t)offset);
     const int16x8_t low = vaddw_s8(all, vget_low_s8(x)), high = vaddw_high_s8(all, x);
-    const fedtiny_sum32 wide = {
-        {vshlq_n_s32(vmovl_s16(vget_low_s16(low)), SHIFT), vshlq_n_s32(vmovl_high_s16(low), SHIFT),
-         vshlq_n_s32(vmovl_s16(vget_low_s16(high)), SHIFT),
-         vshlq_n_s32(vmovl_high_s16(high), SHIFT)}};
+    const fedtiny_sum32 wide = {{vshlq_n_s32(vmovl_s16(vget_low_s16(low)), SHIFT),
+                                 vshlq_n_s32(vmovl_high_s16(low), SHIFT),
+                                 vshlq_n_s32(vmovl_s16(vget_low_s16(high)), SHIFT),
+                                 vshlq_n_s32(vmovl_high_s16(high), SHIFT)}};
     return wide;
 }
 

@@ -12,9 +12,10 @@ fedtiny_status fedtiny_sub_s8(const fedtiny_call *call) {
             const int32_t x = (a[i] + p->offset_a) * (1 << p->left_shift);
             const int32_t y = (b[i] + p->offset_b) * (1 << p->left_shift);
             const int32_t difference = fedtiny_multiply(x, p->multiplier_a, p->shift_a) -
-                                fedtiny_multiply(y, p->multiplier_b, p->shift_b);
-            const int32_t scaled =
-                fedtiny_multiply(p->reverse ? -difference : difference, p->multiplier_out, p->shift_out) + p->offset_out;
+                                       fedtiny_multiply(y, p->multiplier_b, p->shift_b);
+            const int32_t scaled = fedtiny_multiply(p->reverse ? -difference : difference,
+                                                    p->multiplier_out, p->shift_out) +
+                                   p->offset_out;
             out[i] = (int8_t)fedtiny_clamp_s32(scaled, p->output_min, p->output_max);
         }
         a += p->step_a;

@@ -14,7 +14,8 @@ static float sigmoid(float x) {
 static float hyperbolic_tangent(float x) {
     const float size = x < 0.0f ? -x : x, square = x * x;
     if (size < 0.125f) {
-        return x * (1.0f - square * (1.0f / 3.0f - square * (2.0f / 15.0f - square * 0.053968254f)));
+        return x *
+               (1.0f - square * (1.0f / 3.0f - square * (2.0f / 15.0f - square * 0.053968254f)));
     }
     const float e = fedtiny_exp_f32(-2.0f * size);
     const float y = (1.0f - e) / (1.0f + e);

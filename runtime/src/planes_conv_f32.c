@@ -71,14 +71,12 @@ FEDTINY_INLINE void run_tile(const job_t *job, size_t first, int count) {
     }
 }
 
-#define TILES(X)                                                                           \
-    X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
-#define MORE_TILES(X)                                                                      \
-    X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24)
+#define TILES(X)      X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12)
+#define MORE_TILES(X) X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24)
 
-#define TILE_CASE(n)                                                                       \
+#define TILE_CASE(n)                                                                               \
     case n:                                                                                        \
-        run_tile(job, first, n);                                                        \
+        run_tile(job, first, n);                                                                   \
         break;
 
 /* All pixels, in tiles of about equal size. */
@@ -151,8 +149,7 @@ static void zero(float *to, size_t count) {
 }
 
 /* Padding right of every image row, and from the last image row to the next plane. */
-static void clear(float *out, size_t height, size_t width, size_t plane,
-                                        size_t channels) {
+static void clear(float *out, size_t height, size_t width, size_t plane, size_t channels) {
     const size_t pitch = width + 1;
     for (size_t c = 0; c < channels; c++, out += plane) {
         for (size_t row = 0; row < height; row++) {
@@ -172,14 +169,14 @@ fedtiny_status fedtiny_planes_conv_f32(const fedtiny_call *call) {
         in = call->scratch;
     }
     const job_t job = {in,
-                                    out + p->out_lead,
-                                    fedtiny_constant(call, p->counts),
-                                    fedtiny_constant(call, p->offsets),
-                                    fedtiny_constant(call, p->values),
-                                    fedtiny_constant(call, p->bias),
-                                    limits,
-                                    p->out_c,
-                                    p->out_plane};
+                       out + p->out_lead,
+                       fedtiny_constant(call, p->counts),
+                       fedtiny_constant(call, p->offsets),
+                       fedtiny_constant(call, p->values),
+                       fedtiny_constant(call, p->bias),
+                       limits,
+                       p->out_c,
+                       p->out_plane};
     run_tiles(&job, (size_t)p->out_h * (p->out_w + 1u));
     zero(out, p->out_lead);
     clear(out + p->out_lead, p->out_h, p->out_w, p->out_plane, p->out_c);

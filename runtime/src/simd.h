@@ -23,10 +23,18 @@
 enum { FEDTINY_LANES = 4 };
 typedef float32x4_t fedtiny_v;
 
-FEDTINY_INLINE fedtiny_v fedtiny_v_all(const float *value) { return vld1q_dup_f32(value); }
-FEDTINY_INLINE fedtiny_v fedtiny_v_load(const float *from) { return vld1q_f32(from); }
-FEDTINY_INLINE void fedtiny_v_store(float *to, fedtiny_v v) { vst1q_f32(to, v); }
-FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) { return vaddq_f32(a, b); }
+FEDTINY_INLINE fedtiny_v fedtiny_v_all(const float *value) {
+    return vld1q_dup_f32(value);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_load(const float *from) {
+    return vld1q_f32(from);
+}
+FEDTINY_INLINE void fedtiny_v_store(float *to, fedtiny_v v) {
+    vst1q_f32(to, v);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
+    return vaddq_f32(a, b);
+}
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return vfmaq_f32(sum, a, b);
 }
@@ -38,7 +46,7 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_clamp(fedtiny_v v, fedtiny_v low, fedtiny_v h
 FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
     __asm__("ldp %q0, %q1, [%2, %3]"
             : "=&w"(*a), "=w"(*b)
-            : "r"(from), "i"(4 * first), "m"(*(const float(*)[128])from));
+            : "r"(from), "i"(4 * first), "m"(*(const float (*)[128])from));
 }
 /* Elements 0, 2, 4, ... and 1, 3, 5, ... of two vectors. */
 FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_v *odd) {
@@ -54,10 +62,18 @@ FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_
 enum { FEDTINY_LANES = 8 };
 typedef __m256 fedtiny_v;
 
-FEDTINY_INLINE fedtiny_v fedtiny_v_all(const float *value) { return _mm256_broadcast_ss(value); }
-FEDTINY_INLINE fedtiny_v fedtiny_v_load(const float *from) { return _mm256_loadu_ps(from); }
-FEDTINY_INLINE void fedtiny_v_store(float *to, fedtiny_v v) { _mm256_storeu_ps(to, v); }
-FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) { return _mm256_add_ps(a, b); }
+FEDTINY_INLINE fedtiny_v fedtiny_v_all(const float *value) {
+    return _mm256_broadcast_ss(value);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_load(const float *from) {
+    return _mm256_loadu_ps(from);
+}
+FEDTINY_INLINE void fedtiny_v_store(float *to, fedtiny_v v) {
+    _mm256_storeu_ps(to, v);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
+    return _mm256_add_ps(a, b);
+}
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return _mm256_fmadd_ps(a, b, sum);
 }
@@ -84,10 +100,18 @@ FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_
 enum { FEDTINY_LANES = 1 };
 typedef float fedtiny_v;
 
-FEDTINY_INLINE fedtiny_v fedtiny_v_all(const float *value) { return *value; }
-FEDTINY_INLINE fedtiny_v fedtiny_v_load(const float *from) { return *from; }
-FEDTINY_INLINE void fedtiny_v_store(float *to, fedtiny_v v) { *to = v; }
-FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) { return a + b; }
+FEDTINY_INLINE fedtiny_v fedtiny_v_all(const float *value) {
+    return *value;
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_load(const float *from) {
+    return *from;
+}
+FEDTINY_INLINE void fedtiny_v_store(float *to, fedtiny_v v) {
+    *to = v;
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
+    return a + b;
+}
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return fmaf(a, b, sum);
 }

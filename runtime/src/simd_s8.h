@@ -55,8 +55,8 @@ FEDTINY_INLINE int32x4_t fedtiny_multiply4(int32x4_t x, int32_t multiplier, int3
 
 /* The sum of all lanes. */
 FEDTINY_INLINE int32_t fedtiny_total(const fedtiny_sum32 *sum) {
-    return vaddvq_s32(vaddq_s32(vaddq_s32(sum->part[0], sum->part[1]),
-                                vaddq_s32(sum->part[2], sum->part[3])));
+    return vaddvq_s32(
+        vaddq_s32(vaddq_s32(sum->part[0], sum->part[1]), vaddq_s32(sum->part[2], sum->part[3])));
 }
 
 /* Requantizes by a shift that is not positive, adds the zero point, clamps and writes. */

@@ -1,7 +1,8 @@
-/* TensorFlow Lite's int8 softmax in gemmlowp fixed point; fedtiny/compiler/softmax.py says the same.
+/* TensorFlow Lite's int8 softmax in gemmlowp fixed point; fedtiny/compiler/softmax.py says the
+ * same.
  *
- * Qm.n has m integer and n fractional bits. Left shifts saturate nowhere: no reachable value is that
- * large.
+ * Qm.n has m integer and n fractional bits. Left shifts saturate nowhere: no reachable value is
+ * that large.
  */
 #ifndef FEDTINY_SOFTMAX_H
 #define FEDTINY_SOFTMAX_H

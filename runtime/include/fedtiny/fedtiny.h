@@ -25,14 +25,14 @@ typedef enum {
 
 /* What a kernel is given for one step of its layer. */
 typedef struct {
-    const void *params;      /* the kernel's parameter struct, inside constants */
+    const void *params;       /* the kernel's parameter struct, inside constants */
     const uint8_t *constants; /* base of every offset in params */
-    const void *const *in;   /* rows of input 0, then of input 1; NULL is a row of padding */
-    void *const *out;        /* rows to write; NULL is a row past the end */
-    void *scratch;           /* lives for this step */
-    void *state;             /* lives from the layer's first step to its last */
-    uint16_t step;           /* 0 .. layer.steps - 1 */
-    uint16_t layer;          /* index into the model's layers */
+    const void *const *in;    /* rows of input 0, then of input 1; NULL is a row of padding */
+    void *const *out;         /* rows to write; NULL is a row past the end */
+    void *scratch;            /* lives for this step */
+    void *state;              /* lives from the layer's first step to its last */
+    uint16_t step;            /* 0 .. layer.steps - 1 */
+    uint16_t layer;           /* index into the model's layers */
 } fedtiny_call;
 
 typedef fedtiny_status (*fedtiny_kernel)(const fedtiny_call *call);
@@ -69,10 +69,10 @@ typedef struct {
 /* One entry of the program: FEDTINY_RUN(layer, count) runs the layer's next `count` steps
  * (1 .. 64); FEDTINY_FEED waits for the next row of the input. */
 #define FEDTINY_RUN(layer, count) ((uint16_t)(((count) - 1u) << 10 | (layer)))
-#define FEDTINY_RUN_LAYER(entry) ((uint16_t)((entry) & 0x3ffu))
-#define FEDTINY_RUN_COUNT(entry) ((uint16_t)(((entry) >> 10) + 1u))
-#define FEDTINY_FEED 0x3ffu
-#define FEDTINY_MAX_LAYERS 0x3ffu
+#define FEDTINY_RUN_LAYER(entry)  ((uint16_t)((entry) & 0x3ffu))
+#define FEDTINY_RUN_COUNT(entry)  ((uint16_t)(((entry) >> 10) + 1u))
+#define FEDTINY_FEED              0x3ffu
+#define FEDTINY_MAX_LAYERS        0x3ffu
 
 typedef struct {
     const fedtiny_kernel *kernels; /* only those the model uses */
@@ -89,7 +89,7 @@ typedef struct {
     uint32_t counters;        /* arena offset of one uint16_t a layer, then two for the program */
     uint32_t constants_bytes;
     uint16_t n_kernels, n_layers, n_tensors, n_rows, n_entries, n_inputs, n_outputs;
-    uint16_t max_window;   /* most row pointers any layer needs, inputs and output together */
+    uint16_t max_window; /* most row pointers any layer needs, inputs and output together */
     uint16_t address_shift;
 } fedtiny_model;
 
@@ -106,7 +106,8 @@ fedtiny_status fedtiny_check(const fedtiny_model *model);
 /* Checks the arena and forgets any unfinished inference. */
 fedtiny_status fedtiny_reset(const fedtiny_model *model, void *arena, size_t arena_bytes);
 
-/* Copies a whole input (contiguous rows) to its place in the arena. For programs that are not fed. */
+/* Copies a whole input (contiguous rows) to its place in the arena. For programs that are not fed.
+ */
 fedtiny_status fedtiny_set_input(const fedtiny_model *model, void *arena, uint16_t index,
                                  const void *data, size_t bytes);
 
