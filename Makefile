@@ -45,8 +45,10 @@ check: $(INSTALLED)
 	@.ci/compile-c $(BIN)/python
 	$(PYTEST) -m quick
 
+# Each prints the figures that docs/ states; `python -m benchmarks.NAME --help` says more.
 bench: $(INSTALLED)
-	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	@for name in kernels cortex_m costs ram sizes compile_time aarch64 cpu; do \
+		echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name || exit 1; done
 
 clean:
 	rm -rf .venv build dist fedtiny.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
