@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedtiny import pipeline
-from fedtiny.deployed import deployed
+from fedtiny.deployment import deployed
 from fedtiny.federated.config import TrainConfig
 from fedtiny.progress import SILENT, Progress
 from fedtiny.report.model import DeploymentReport

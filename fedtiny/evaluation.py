@@ -88,7 +88,7 @@ def deployed_accuracy(
         labels: `(N,)`.
         progress: Where to report.
     """
-    from fedtiny.deployed import deployed
+    from fedtiny.deployment import deployed
 
     model = deployed(directory)
     correct = 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fedtiny.compiler.ir import Graph
@@ -11,6 +13,7 @@ from fedtiny.compiler.plan import ExecutionPlan
 from fedtiny.compiler.planner import plan
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices.profiles import DeviceProfile
+from fedtiny.devices.runner import BuildInfo, make_runner
 from fedtiny.report import budget, build
 from fedtiny.report.model import DeploymentReport
 
@@ -55,31 +58,40 @@ def hint(export: Export, report: DeploymentReport) -> str:
         export: The model that does not fit.
         report: Its report, with the budgets that it exceeds.
     """
-    smaller = plan(export.graph, export.plan.target, "min")
-    if _fits(smaller, report):
-        return "it fits with --ram min"
+    if _fits(plan(export.graph, export.plan.target, device=export.device), report):
+        return "it fits with --ram balanced"
     for density in DENSITIES:
         if density >= report.model.density:
             continue
-        if _fits(plan(export.pruned(density), export.plan.target, "min"), report):
-            return f"it fits with --density {density} --ram min"
+        graph = export.pruned(density)
+        if _fits(plan(graph, export.plan.target, device=export.device), report):
+            return f"it fits with --density {density}"
     return "no density fits: use a smaller input or fewer channels"
 
 
 def _fits(candidate: ExecutionPlan, report: DeploymentReport) -> bool:
-    """Whether another plan of the model fits; code and stack count as in the first one."""
-    graph = candidate.graph
-    planned = build.planned_totals(candidate, len(tables(candidate).constants))
-    old = report.totals
-    flash = planned.weights_bytes
-    if flash is not None and old.code_bytes is not None:
-        flash = replace(flash, value=flash.value + old.code_bytes.value)
-    totals = replace(planned, flash_bytes=flash, stack_bytes=old.stack_bytes)
+    """Whether another plan of the model fits, linked for its target where the first one was."""
+    totals = build.planned_totals(candidate, len(tables(candidate).constants))
+    totals = replace(totals, stack_bytes=report.totals.stack_bytes)
     trial = replace(
         report,
-        model=build.describe_model(report.model.name, report.model.sha256, graph),
+        model=build.describe_model(report.model.name, report.model.sha256, candidate.graph),
         layers=build.describe_layers(candidate),
         totals=totals,
         arena=build.describe_arena(candidate),
     )
-    return bool(budget.check(build.with_latency(trial)).fits)
+    if not budget.check(build.with_latency(trial)).fits:
+        return False
+    if report.totals.code_bytes is None:
+        return True
+    linked = replace(trial, totals=build.with_build(totals, _link(candidate)))
+    return bool(budget.check(build.with_latency(linked)).fits)
+
+
+def _link(candidate: ExecutionPlan) -> BuildInfo:
+    from fedtiny.exporters import c
+
+    runner = make_runner(candidate.target.runner, candidate.target)
+    with tempfile.TemporaryDirectory(prefix="fedtiny-") as folder:
+        source = c.write(candidate, Path(folder))
+        return runner.build(source, Path(folder))

@@ -70,7 +70,8 @@ def plan(
             instructions than the fastest, or, where a device is given, the plan with the fewest
             instructions that fits its SRAM and flash (of flash, the constants alone are known).
         fed: Rows of the one input arrive one call at a time instead of lying in the arena.
-        device: The board, for `"balanced"`. Where nothing fits it, the smallest arena is planned.
+        device: The board, for `"balanced"`. Where its SRAM is too small, the smallest arena is
+            planned; where its flash is, the plan that it would have been without a device.
 
     Raises:
         UnsupportedError: A node has no kernel here, or the model exceeds a limit of the runtime.
@@ -85,14 +86,13 @@ def plan(
     elif ram == "min":
         draft = planner.smallest(inf)
     elif device is None:
-        fastest = planner.draft(planner.selector.fastest)
-        draft = planner.smallest((1 + BALANCED_EXTRA) * planner.instructions(fastest))
+        draft = planner.balanced()
     else:
         fits = planner.fitting(device)
         if fits is None:
             planner = _Planner(graph, target, fed)
             fits = planner.fitting(device)
-        draft = planner.smallest(inf) if fits is None else fits
+        draft = planner.nearest(device) if fits is None else fits
     result = planner.packed(draft)
     check_plan(result)
     return result
@@ -176,13 +176,31 @@ class _Planner:
                 break
         return best
 
+    def balanced(self) -> ExecutionPlan:
+        """The smallest arena near the fewest instructions."""
+        fastest = self.draft(self.selector.fastest)
+        return self.smallest((1 + BALANCED_EXTRA) * self.instructions(fastest))
+
+    def nearest(self, device: DeviceProfile) -> ExecutionPlan:
+        """What to plan where nothing fits a device; its report says what is exceeded."""
+        smallest = self.smallest(inf)
+        fits = smallest.arena_bytes <= device.sram_bytes - STACK_RESERVE_BYTES
+        return self.balanced() if fits else smallest
+
     def fitting(self, device: DeviceProfile) -> ExecutionPlan | None:
         """The fewest instructions within a device's SRAM and flash; None where nothing fits."""
-        sram = device.sram_bytes - STACK_RESERVE_BYTES
+        if device.flash_bytes is None:
+            return self.within(device.sram_bytes, None)
+        room = self.within(device.sram_bytes, device.flash_bytes - CODE_RESERVE_BYTES)
+        return self.within(device.sram_bytes, device.flash_bytes) if room is None else room
+
+    def within(self, sram_bytes: int, constants_bytes: int | None) -> ExecutionPlan | None:
+        """The fewest instructions within memory and room for constants."""
+        sram = sram_bytes - STACK_RESERVE_BYTES
         limit = sram
         while (found := self.selector.under(limit)) is not None:
-            if device.flash_bytes is not None:
-                found = within_flash(self.selector, found, self.flash_bytes, device.flash_bytes)
+            if constants_bytes is not None:
+                found = within_flash(self.selector, found, self.flash_bytes, constants_bytes)
                 if found is None:
                     return None
             draft = self.draft(found)
@@ -254,3 +272,7 @@ def _unsupported(node: Node, graph: Graph, target: Target) -> UnsupportedError:
     return UnsupportedError(
         f"{what}: no {dtype} kernel of {node.op} accepts {node.attributes} with {shapes}."
     )
+
+
+CODE_RESERVE_BYTES = 12_288
+"""Flash that a device needs beside constants: executor and kernels link to 4-11 KB on Cortex-M."""

@@ -32,7 +32,8 @@ typedef struct {
 
 static inline int8_t fedtiny_fully_connected_scale(const fedtiny_fully_connected_sums *call,
                                                    int32_t sum) {
-    const int64_t scaled = (int64_t)sum * call->multiplier + ((int64_t)call->rounding << 32);
+    const int64_t rounding = call->rounding * (INT64_C(1) << 32);
+    const int64_t scaled = (int64_t)sum * call->multiplier + rounding;
     return (int8_t)fedtiny_clamp_s32((int32_t)(scaled >> 32) >> call->shift, INT8_MIN, INT8_MAX);
 }
 

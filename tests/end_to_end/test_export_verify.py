@@ -175,7 +175,6 @@ def test_too_big_says_what_would_fit(model: Path, tmp_path: Path) -> None:
         device=profile(tmp_path, 20_000, 65_536),
         out=tmp_path / "y",
         density=density,
-        ram="min",
     )
     assert fitting.budget.fits
     assert (tmp_path / "x" / "report.json").is_file()

@@ -80,6 +80,6 @@ def test_kernels_and_executor_are_clean_under_the_sanitizers() -> None:
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
     tests = ("tests/kernels/test_kernels.py", "tests/unit/test_runtime_executor.py")
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-qxs", "-p", "no:cacheprovider", *tests]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]

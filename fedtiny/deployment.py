@@ -175,7 +175,7 @@ def deployed(directory: str | Path) -> Deployed:
 
 
 class _Tensor(ctypes.Structure):
-    """`deployed_tensor` of deployed.c."""
+    """`deployed_tensor` of deployment.c."""
 
     _fields_ = (
         ("name", ctypes.c_char_p),
@@ -211,7 +211,7 @@ def _library(folder: Path) -> Path:
     compiler = build.host_compiler()
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
     digest = hashlib.sha256(version + "\0".join((*compiler, *build.FLAGS)).encode())
-    glue = resources.files("fedtiny") / "deployed.c"
+    glue = resources.files("fedtiny") / "deployment.c"
     digest.update(glue.read_bytes())
     for path in sorted((*sources, *folder.rglob("*.h"))):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())

@@ -10,7 +10,7 @@ import pytest
 from fedtiny.compiler.planner import plan
 from fedtiny.compiler.quantization import dequantize_values, quantize_values
 from fedtiny.compiler.reference import execute
-from fedtiny.deployed import deployed
+from fedtiny.deployment import deployed
 from fedtiny.devices.profiles import target
 from fedtiny.errors import RunnerError, UsageError
 from fedtiny.exporters.c import write
