@@ -34,6 +34,9 @@ MAX_INPUTS = 2
 STACK_RESERVE_BYTES = 2048
 """Of a device's SRAM, left to the stack and static data, which are known only after a build."""
 
+CODE_RESERVE_BYTES = 12_288
+"""Flash that a device needs beside constants: executor and kernels link to 4-11 KB on Cortex-M."""
+
 RESOLUTION = 256
 """Where a selection does not place within the SRAM, the next is sought this fraction below it."""
 
@@ -272,7 +275,3 @@ def _unsupported(node: Node, graph: Graph, target: Target) -> UnsupportedError:
     return UnsupportedError(
         f"{what}: no {dtype} kernel of {node.op} accepts {node.attributes} with {shapes}."
     )
-
-
-CODE_RESERVE_BYTES = 12_288
-"""Flash that a device needs beside constants: executor and kernels link to 4-11 KB on Cortex-M."""
