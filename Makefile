@@ -43,7 +43,7 @@ check: $(INSTALLED)
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run -Werror $(C_SOURCES)
 	@.ci/compile-c $(BIN)/python
-	$(PYTEST) -m quick
+	$(PYTEST) -n $(JOBS) -m quick
 
 # Each prints the figures that docs/ states; `python -m benchmarks.NAME --help` says more.
 bench: $(INSTALLED)
