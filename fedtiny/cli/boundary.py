@@ -17,11 +17,11 @@ from typing import Any, TypeVar
 
 import click
 
+from fedtiny.cli import INTERRUPTED
 from fedtiny.errors import FedTinyError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-INTERRUPTED = 130
 DEFECT = 1
 USAGE = 2
 
