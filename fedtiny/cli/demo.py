@@ -29,4 +29,7 @@ def demo(out: Path) -> int:
     with session() as run:
         from fedtiny import pipeline
 
-        return run.finish(*pipeline.demo(out, run.progress))
+        code = run.finish(*pipeline.demo(out, run.progress))
+        for page in sorted(out.glob("*/report.html")):
+            run.tell(f"report: {page}")
+        return code

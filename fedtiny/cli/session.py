@@ -51,6 +51,11 @@ class Session:
             text(make_console(self._stdout))
         self._stdout.flush()
 
+    def tell(self, line: str) -> None:
+        """Print one line for people below the result; nothing with `--json`."""
+        if not self.settings.json:
+            print(line, file=self._stdout, flush=True)
+
     def finish(self, *reports: DeploymentReport) -> int:
         """Show finished reports and answer with the exit code they mean.
 
