@@ -229,6 +229,17 @@ def test_demo_shows_every_report(pipeline):
     assert second["exit_code"] == 3
 
 
+def test_demo_ends_with_where_its_pages_are(pipeline, tmp_path):
+    def demo(out, progress):
+        (out / "board").mkdir()
+        (out / "board" / "report.html").touch()
+        return [make_report()]
+
+    pipeline.demo = demo
+    plain = run("demo", "--out", str(tmp_path))
+    assert plain.stdout.endswith(f"report: {tmp_path / 'board' / 'report.html'}\n")
+
+
 def test_quiet_gives_the_pipeline_a_silent_progress(pipeline):
     seen = []
     pipeline.verify = lambda directory, runners, progress: seen.append(progress) or make_report()
