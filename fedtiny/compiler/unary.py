@@ -142,8 +142,11 @@ def _multiply_int16(a: Array, b: int) -> Array:
 
 
 def _divide_by_power(x: Array, exponent: int) -> Array:
-    """Divide by 2^exponent, halves away from zero."""
-    mask = (1 << exponent) - 1
+    """Divide 16-bit values by 2^exponent, halves away from zero.
+
+    From exponent 16 on, the mask of TensorFlow Lite's 16-bit form is -1: its result is 1 or -1.
+    """
+    mask = (1 << exponent) - 1 if exponent < 16 else -1
     made: Array = (x >> exponent) + ((x & mask) > (mask >> 1) + (x < 0))
     return made
 

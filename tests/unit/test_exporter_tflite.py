@@ -17,6 +17,7 @@ from fedtiny.compiler.ir import (
     Node,
     Tensor,
 )
+from fedtiny.compiler.operators import Unary
 from fedtiny.compiler.quantization import per_tensor
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters import litert, tflite
@@ -204,3 +205,16 @@ def test_wrong_input_is_refused(tmp_path):
     tflite.write(graph, tmp_path / "m.tflite")
     with pytest.raises(UsageError, match="input 'x' is float32"):
         litert.run(tmp_path / "m.tflite", {"x": np.zeros((1, 2, 2, 1), np.float32)})
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("scale", [2.438105, 1.2, 0.6, 300.0])
+def test_hard_swish_of_values_far_below_the_output_scale(tmp_path, scale):
+    """TensorFlow Lite's 16-bit division by 2^16 and more gives 1 or -1."""
+    graph = single(
+        Unary("hard_swish"), {"x": ((1, 1, 1, 1), 1 / 256, -128)}, {}, ((1, 1, 1, 1), scale, 0)
+    )
+    tflite.write(graph, tmp_path / "m.tflite")
+    x = {"x": np.arange(-128, 128, dtype=np.int8).reshape(-1, 1, 1, 1)}
+    ours, theirs = reference.execute(graph, x), litert.run(tmp_path / "m.tflite", x)
+    np.testing.assert_array_equal(ours["y"], theirs["y"])
