@@ -73,7 +73,7 @@ def _formats(
     type=click.Choice(["min", "balanced", "speed"]),
     default="balanced",
     show_default=True,
-    help="What the schedule saves: memory or instructions.",
+    help="What to save, memory or instructions; balanced with --device: the fastest that fits.",
 )
 @output_options
 def export(
