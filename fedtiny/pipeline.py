@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from fedtiny.devices.profiles import DeviceProfile, Target
     from fedtiny.exporters.format import DType, Io
     from fedtiny.federated.config import TrainConfig
+    from fedtiny.federated.fleet import Fleet
     from fedtiny.report.model import DeploymentReport
     from fedtiny.source import Source
     from fedtiny.sparse_model import SparseModel
@@ -30,7 +31,12 @@ CALIBRATION_SAMPLES = 256
 
 
 def train(
-    config: TrainConfig, out: Path, *, resume: bool = False, progress: Progress = SILENT
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    progress: Progress = SILENT,
+    fleet: Fleet | None = None,
 ) -> SparseModel:
     """Train one sparse model over a fleet, and write the run's page.
 
@@ -40,7 +46,7 @@ def train(
     from fedtiny.report.html import render
     from fedtiny.report.run import read_run
 
-    model = federated_train(config, out, progress=progress, resume=resume)
+    model = federated_train(config, out, progress=progress, resume=resume, fleet=fleet)
     with new_file(out / PAGE) as work:
         work.write_text(render(read_run(out)), "utf-8")
     return model

@@ -118,6 +118,11 @@ def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[
 @_setting("--deadline", metavar="S", type=float, none="none", help="Seconds to answer a question.")
 @_setting("--seed", type=click.IntRange(0), help="Of everything random.")
 @_setting(
+    "--engine",
+    metavar="NAME",
+    help="Who carries messages to the clients: local or flower; the result is the same.",
+)
+@_setting(
     "--workers",
     type=click.IntRange(0),
     none="one a core",

@@ -15,7 +15,7 @@ import torch
 
 from fedtiny.errors import UsageError
 from fedtiny.federated.codec import StateCodec
-from fedtiny.federated.config import TrainConfig
+from fedtiny.federated.config import PLAYS, TrainConfig
 from fedtiny.files import new_file
 from fedtiny.pruning.masks import Masks, State
 
@@ -45,9 +45,8 @@ class Checkpoint:
 
 
 def fingerprint(config: TrainConfig, data_sha256: str) -> str:
-    """What must be equal for a run to go on: options (but for workers) and data."""
-    options = asdict(config)
-    del options["workers"]
+    """What must be equal for a run to go on: options that matter, and data."""
+    options = {name: value for name, value in asdict(config).items() if name not in PLAYS}
     return hashlib.sha256((json.dumps(options) + data_sha256).encode()).hexdigest()
 
 

@@ -102,6 +102,30 @@ class Client:
         self.module.load_state_dict(state)
         return state
 
+    def memory(self) -> Message:
+        """What it keeps between messages."""
+        arrays: dict[str, Array] = {}
+        if self.masks:
+            arrays["masks"] = self.codec.pack_masks(self.masks, None)
+        if self.values is not None:
+            arrays["values"] = self.values
+        held = "none" if self.masks is None else "held" if self.masks else "dense"
+        return Message("memory", {"masks": held}, arrays)
+
+    def remember(self, memory: Message) -> None:
+        """Take back what `memory` returned.
+
+        Raises:
+            DamagedMessageError: It does not fit this network.
+        """
+        self.masks = {} if memory.fields.get("masks") == "dense" else None
+        if "masks" in memory.arrays:
+            self.masks = self.codec.unpack_masks(memory.array("masks", np.uint8, (None,)), None)
+        self.values = None
+        if "values" in memory.arrays:
+            length = self.codec.length(self.masks or {})
+            self.values = memory.array("values", np.float32, (length,))
+
 
 class _MethodHooks(Hooks):
     """Lets a method take part in a training, as it was asked to."""

@@ -13,6 +13,9 @@ from fedtiny.errors import UsageError, unknown_name
 AGGREGATES = ("mean", "trimmed-mean", "median")
 
 METHODS = "fedtiny.pruning.methods"
+ENGINES = "fedtiny.federated.engines"
+PLAYS = ("engine", "workers")
+"""Options on which results do not depend."""
 
 # The paper's schedule, which shorter runs scale down.
 _PAPER_ROUNDS, _PAPER_EVERY, _PAPER_UNTIL = 300, 10, 100
@@ -48,6 +51,8 @@ class TrainConfig:
         min_cohort: Fewest sound answers of a round; with fewer, the model stays as it was.
         deadline: Seconds that clients have to answer; None is any. Results then depend on speed.
         seed: Of everything random.
+        engine: Who carries messages to the clients: ``"local"`` or ``"flower"``. Results do not
+            depend on it.
         workers: Processes that play the clients; 0 is this process; None is one a core. Results
             do not depend on it.
     """
@@ -77,6 +82,7 @@ class TrainConfig:
     min_cohort: int = 1
     deadline: float | None = None
     seed: int = 0
+    engine: str = "local"
     workers: int | None = None
 
     def __post_init__(self) -> None:
@@ -121,6 +127,8 @@ class TrainConfig:
             raise unknown_name("aggregate", self.aggregate, AGGREGATES)
         if self.method not in discovery.names(METHODS):
             raise unknown_name("method", self.method, discovery.names(METHODS))
+        if self.engine not in discovery.names(ENGINES):
+            raise unknown_name("engine", self.engine, discovery.names(ENGINES))
 
     def _integer(self, name: str, least: int, optional: bool = False) -> None:
         value = getattr(self, name)

@@ -81,3 +81,15 @@ class Host:
     def run(self, index: int, data: bytes) -> bytes:
         """Let a client answer."""
         return self._clients[index].run(data)
+
+    def memory(self, index: int) -> bytes:
+        """What a client keeps between messages, for an engine that plays it elsewhere next."""
+        return self._clients[index].memory().to_bytes()
+
+    def remember(self, index: int, memory: bytes) -> None:
+        """Give a client what `memory` returned.
+
+        Raises:
+            DamagedMessageError: It is not sound.
+        """
+        self._clients[index].remember(Message.from_bytes(memory))

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fedtiny.data import Dataset, Split, load_dataset, split
-from fedtiny.errors import UsageError
+from fedtiny.data import Dataset, Split
 from fedtiny.federated import checkpoint
 from fedtiny.federated.accounting import forward_flops, layer_macs, state_bytes
 from fedtiny.federated.client import OBSERVE
 from fedtiny.federated.client_training import ask_to_train
 from fedtiny.federated.codec import StateCodec
-from fedtiny.federated.config import TrainConfig
+from fedtiny.federated.config import PLAYS, TrainConfig
+from fedtiny.federated.engines import load_engine
 from fedtiny.federated.evaluation import score
 from fedtiny.federated.fleet import Fleet
-from fedtiny.federated.host import client_message, setup_message
-from fedtiny.federated.local import LocalFleet, one_thread
+from fedtiny.federated.local import one_thread
 from fedtiny.federated.local_training import last_batch_size
 from fedtiny.federated.results import finish
 from fedtiny.federated.run_folder import SCHEMA_VERSION, RunFolder, write_json
 from fedtiny.federated.server import Misfit, Server
+from fedtiny.federated.setting import Setting
 from fedtiny.federated.timing import Clock
 from fedtiny.federated.versions import versions
-from fedtiny.models import create
 from fedtiny.progress import SILENT, Progress, Task
 from fedtiny.pruning.load import load_method
 from fedtiny.pruning.masks import Masks, density, density_by_layer, masked
@@ -41,8 +40,9 @@ def train(
     *,
     misfit: Misfit | None = None,
     observe: str = OBSERVE,
+    fleet: Fleet | None = None,
 ) -> SparseModel:
-    """Train one sparse model on many clients' data, in local worker processes.
+    """Train one sparse model on many clients' data.
 
     Args:
         config: The options.
@@ -54,6 +54,8 @@ def train(
         misfit: Says why a candidate does not fit the devices; None plans it for each of
             `config.devices`.
         observe: ``"module:function"`` that takes activation ranges on a client.
+        fleet: Clients that are there already, which hold no masks; it is closed at the end. None
+            starts those of `config.engine`.
 
     Raises:
         UsageError: Wrong options, data, model or folder, or nothing to resume.
@@ -62,45 +64,35 @@ def train(
     """
     folder = RunFolder(out)
     folder.check()
-    dataset = load_dataset(config.data)
-    parts = split(
-        dataset,
-        config.clients,
-        config.alpha,
-        config.seed,
-        shards=config.shards,
-        by_user=config.by_user,
-    )
-    kind = load_method(config.method)
-    if kind.own_masks and (config.aggregate != "mean" or config.clip_norm is not None):
-        raise UsageError(
-            f"--aggregate and --clip-norm compare clients weight by weight, but with --method "
-            f"{config.method} each has its own; use --aggregate mean without --clip-norm."
-        )
-    architecture = kind.network(config, dataset.input_shape, len(dataset.classes))
-    module = create(architecture, dataset.input_shape, len(dataset.classes), config.seed)
+    setting = Setting.of(config, observe)
+    dataset, parts = setting.dataset, setting.parts
+    module = setting.network()
     codec = StateCodec(module)
     data_sha256 = _data_sha256(dataset)
     run = checkpoint.fingerprint(config, data_sha256)
     start = None
     if resume and not folder.before_first_checkpoint():
         start = checkpoint.load(folder.checkpoint, codec, run)
+        if fleet is not None:
+            start = replace(start, holds={})
     if config.devices and misfit is None:
         from fedtiny.federated.device_fit import device_misfit
 
-        misfit = device_misfit(architecture, dataset.subset(parts.public), config.devices)
+        misfit = device_misfit(setting.architecture, dataset.subset(parts.public), config.devices)
     if not resume:
         folder.clear()
     folder.begin()
 
     with one_thread(), folder.empty_unless_checkpointed():
         clock = Clock()
-        fleet = _start_fleet(config, architecture, dataset, parts, codec, start, observe)
+        if fleet is None:
+            clients = setting.clients(codec, start.holds if start else {})
+            fleet = load_engine(config.engine).start(config, setting.setup(), clients)
         try:
             public = dataset.subset(parts.public)
             samples = {i: len(client.train) for i, client in enumerate(parts.clients)}
             server = Server(config, module, public, fleet, misfit, progress, samples)
-            record = _new_record(config, architecture, dataset, data_sha256, parts)
+            record = _new_record(setting, data_sha256)
             training = _Training(server, folder, run, parts, dataset.test(), record, clock)
             training.run(start, progress)
             with progress.task("calibrating", 2) as task:
@@ -225,35 +217,13 @@ class _Training:
         self.record.update(start.record)
 
 
-def _start_fleet(
-    config: TrainConfig,
-    architecture: str,
-    dataset: Dataset,
-    parts: Split,
-    codec: StateCodec,
-    start: checkpoint.Checkpoint | None,
-    observe: str,
-) -> Fleet:
-    holds = start.holds if start else {}
-    messages = {
-        index: client_message(
-            dataset.subset(client.train), dataset.subset(client.selection), codec, holds.get(index)
-        )
-        for index, client in enumerate(parts.clients)
-    }
-    setup = setup_message(architecture, dataset.input_shape, dataset.classes, observe)
-    return LocalFleet(setup, messages, config.worker_count, config.deadline)
-
-
-def _new_record(
-    config: TrainConfig, architecture: str, dataset: Dataset, data_sha256: str, parts: Split
-) -> dict[str, Any]:
-    options = asdict(config)
-    del options["workers"]  # results do not depend on it
+def _new_record(setting: Setting, data_sha256: str) -> dict[str, Any]:
+    dataset, parts = setting.dataset, setting.parts
+    options = asdict(setting.config).items()
     return {
         "schema_version": SCHEMA_VERSION,
         "versions": versions(),
-        "config": options,
+        "config": {name: value for name, value in options if name not in PLAYS},
         "data": {
             "name": dataset.name,
             "sha256": data_sha256,
@@ -264,7 +234,7 @@ def _new_record(
                 {"train": len(c.train), "selection": len(c.selection)} for c in parts.clients
             ],
         },
-        "model": {"name": architecture, "input_shape": list(dataset.input_shape)},
+        "model": {"name": setting.architecture, "input_shape": list(dataset.input_shape)},
         "initialization": {},
         "history": [],
     }
