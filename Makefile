@@ -7,8 +7,9 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 TOOLS := .venv/.tools
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
-# runtime/include/fedtiny/kernels.h is generated, and a test compares it with its generator.
-C_SOURCES = $(filter-out %/kernels.h,$(shell git ls-files --cached --others --exclude-standard \
+# kernels.h and parts.h of runtime/include/fedtiny/ are generated: a test compares them with their
+# generator.
+C_SOURCES = $(filter-out %/kernels.h %/parts.h,$(shell git ls-files --cached --others --exclude-standard \
 	'runtime/*.c' 'runtime/*.h' 'devices/*.c' 'devices/*.h'))
 
 .PHONY: install demo test test-full check bench tools clean

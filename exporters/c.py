@@ -23,6 +23,7 @@ from fedtiny.compiler.plan import ExecutionPlan, Layer, row_count
 from fedtiny.compiler.serialize import C_TYPES, FEED_ENTRY, AccessRow, Member, ModelTables, tables
 from fedtiny.errors import UsageError
 from fedtiny.files import new_directory
+from fedtiny.runtime import table
 
 Io = Literal["int8", "float32"]
 
@@ -32,6 +33,7 @@ LINE = 100
 _MARKER = "model.h"
 _TEMPLATES = ("model.h", "model.c", "weights.c", "main.c", "Makefile", "CMakeLists.txt")
 _HEADERS = ("fedtiny.h", "kernels.h")
+_PARTS = "fedtiny/parts.h"
 _EXECUTOR = "src/run.c"
 
 
@@ -118,6 +120,8 @@ def write(plan: ExecutionPlan, directory: Path, io: Io | None = None) -> Path:
             target = work / name
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(source, target)
+        used = frozenset().union(*(layer.packed.parts for layer in plan.layers))
+        (work / _PARTS).write_text(table.parts_header(used), "utf-8", newline="\n")
     return folder
 
 

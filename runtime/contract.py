@@ -91,10 +91,17 @@ class Packed:
 
     Every field of the struct is either in `params` or the name of one of `constants` (an absent
     constant has offset 0xFFFFFFFF).
+
+    Attributes:
+        params: Plain fields, by name.
+        constants: Arrays.
+        parts: What the layer runs of code that kernels share, of the table's `parts`; what no
+            layer of a model runs is not compiled into its program.
     """
 
     params: Mapping[str, int | float]
     constants: tuple[Constant, ...] = ()
+    parts: frozenset[str] = frozenset()
 
 
 class Packing(Protocol):

@@ -1,6 +1,7 @@
 """The kernel table: which kernels exist, which can run a node, and their parameter structs.
 
-`python -m fedtiny.runtime.table` writes `include/fedtiny/kernels.h` from `kernels.toml`.
+`python -m fedtiny.runtime.table` writes the headers `kernels.h` and `parts.h` of
+`include/fedtiny/` from `kernels.toml`.
 """
 
 from __future__ import annotations
@@ -211,6 +212,37 @@ def header() -> str:
     return "\n".join(parts) + "\n" + _FOOTER
 
 
+_PARTS = """\
+/* Which parts of shared code a program has. Generated{origin}; do not edit. */
+#ifndef FEDTINY_PARTS_H
+#define FEDTINY_PARTS_H
+
+{lines}
+
+#endif
+"""
+
+
+def parts_header(used: Iterable[str] | None = None) -> str:
+    """The text of `parts.h`.
+
+    Args:
+        used: The parts that a model's layers run; None for all.
+    """
+    known: dict[str, str] = _table()["parts"]
+    wanted = set(known if used is None else used)
+    if unknown := wanted - known.keys():
+        raise ValueError(f"kernels.toml has no part {', '.join(sorted(unknown))}")
+    width = max(map(len, known))
+    lines = []
+    for name, text in known.items():
+        comment = f" /* {text} */" if text else ""
+        padding = " " * (width - len(name) + 1)
+        lines.append(f"#define FEDTINY_PART_{name.upper()}{padding}{int(name in wanted)}{comment}")
+    origin = " from kernels.toml by\n * `python -m fedtiny.runtime.table`" if used is None else ""
+    return _PARTS.format(origin=origin, lines="\n".join(lines))
+
+
 def _c_struct(name: str) -> str:
     members = _fields(name).items()
     declarations = [(f"{_TYPES[kind][1]} {f};", text) for f, (kind, text) in members]
@@ -230,9 +262,10 @@ def _c_struct(name: str) -> str:
 
 
 def main() -> None:
-    """Write `kernels.h` beside `fedtiny.h`."""
-    path = Path(__file__).parent / "include" / "fedtiny" / "kernels.h"
-    path.write_text(header(), "utf-8")
+    """Write the headers beside `fedtiny.h`."""
+    folder = Path(__file__).parent / "include" / "fedtiny"
+    (folder / "kernels.h").write_text(header(), "utf-8")
+    (folder / "parts.h").write_text(parts_header(), "utf-8")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
         "sums_bytes": plan.sums_bytes(),
         "phase_words": layout.phase_words,
         "chunk_tiles": layout.chunk_tiles,
+        "dense_weights": plan.dense_weights,
         "rows": rows,
         "joined": int(layout.joined),
         "form": plan.form,
@@ -69,7 +70,7 @@ def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
     data = np.frombuffer(stream.encode(plan.records), np.uint8)
     weights = sum(len(record.channel.weights) for record in plan.records)
     comment = f"{len(plan.records)} records for {window.out_c} channels, {weights} weights"
-    return Packed(params, (Constant("stream", data, comment),))
+    return Packed(params, (Constant("stream", data, comment),), plan.parts())
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
@@ -77,8 +78,9 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     rows, chunk = (int(packed.params[name]) for name in ("rows", "chunk_tiles"))
     layout = Layout(geometry.window(node, graph), rows, chunk)
     dense = np.zeros(graph[node.inputs[1]].shape, np.int8)
+    form, dense_weights = (int(packed.params[name]) for name in ("form", "dense_weights"))
     channels = stream.decode(
-        packed.constants[0].array.tobytes(), int(packed.params["form"]), layout.phase_words
+        packed.constants[0].array.tobytes(), form, layout.phase_words, dense_weights
     )
     for view, positions, channel in zip(
         _by_channel(node, layout, dense), _positions(node, layout, dense), channels, strict=True
@@ -150,6 +152,20 @@ class _Plan:
     def loop(self) -> float:
         """Instructions of the inner loops for one tile."""
         return sum(record.channel.instructions for record in self.records)
+
+    @property
+    def dense_weights(self) -> int:
+        """Weights of a record of the dense kinds."""
+        grid = _grid(self.layout)
+        return 0 if grid is None else grid.groups * grid.taps
+
+    def parts(self) -> frozenset[str]:
+        """What of the shared code runs: kinds of records by the words of a tile."""
+        kinds = {record.channel.kind for record in self.records} - {""}
+        kinds.add(("relu", "signed", "plain")[self.form])
+        tiles = {part.tile for _, part in self.layout.parts()}
+        joined = {"pairs_joined"} if self.layout.joined else set()
+        return frozenset(f"pairs{tile}_{kind}" for tile in tiles for kind in kinds) | joined
 
     def sums_bytes(self) -> int:
         """What the tiles of the plain form store."""

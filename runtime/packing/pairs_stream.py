@@ -32,8 +32,11 @@ SUMS_BYTES = 2 * TILE * 4
 """What a record of the plain form stores for a tile."""
 
 _PASS = 8
+_MOST_ENTRIES = 255 * _PASS
+_MOST_WEIGHTS = 1024
+"""Of a record of the plain form: with distances, which a window's size bounds, it still fits."""
 _NO_DIVISOR = 32  # as a shift
-_HEADER = struct.Struct("<IhHB")
+_HEADER = struct.Struct("<IhBB")
 _SCALING = struct.Struct("<Bi")
 _SUM = struct.Struct("<ihhi")
 _NARROW_ENTRY = struct.Struct("<Bb")
@@ -85,6 +88,18 @@ class Channel:
         loop = ENTRY_INSTRUCTIONS * self._entries
         return self.grid is not None and self.grid.instructions <= loop
 
+    @property
+    def fits(self) -> bool:
+        """Whether one record can hold it."""
+        return self.dense or self._entries <= _MOST_ENTRIES
+
+    @property
+    def kind(self) -> str:
+        """What the tile must be able to run, as part of a part's name; empty without weights."""
+        if self.dense and self.grid is not None:
+            return f"dense{self.grid.taps}"
+        return "" if not len(self.weights) else "wide" if self.wide else "narrow"
+
     @cached_property
     def wide(self) -> bool:
         """Whether 16-bit distances take fewer bytes than 8-bit ones that continue."""
@@ -110,7 +125,7 @@ class Channel:
         return bias - (zero_point + 128) * total + ((bias - zero_point * total) << 24)
 
     def encode(self) -> tuple[int, int, bytes]:
-        """Passes or weights, kind of entries and the entries."""
+        """Passes, kind of entries and the entries."""
         if self.dense and self.grid is not None:
             return self._encode_grid(self.grid)
         wide = self.wide
@@ -130,7 +145,7 @@ class Channel:
         weights = np.zeros((grid.groups, grid.taps), np.int8)
         weights[self.positions // grid.words, self.positions % grid.words] = self.weights
         kind = (DENSE1, DENSE2, DENSE3)[grid.taps - 1] + -grid.groups % grid.groups_a_pass
-        return weights.size, kind, weights.tobytes()
+        return 0, kind, weights.tobytes()
 
     @cached_property
     def _entries(self) -> int:
@@ -200,7 +215,7 @@ def short_record(channel: Channel, scale: Scale) -> Record | None:
         return _constant_record(scale)
     low, high = channel.bounds(scale.zero_point)
     inside = scale.bias + low >= -LANE and scale.bias + high < LANE
-    if not inside or (scale.shift > -2 and scale.multiplier != 0):
+    if not inside or not channel.fits or (scale.shift > -2 and scale.multiplier != 0):
         return None
     factor, shift = 2 * scale.multiplier - (1 << 32), 32 + scale.shift
     if scale.multiplier == 0:
@@ -222,7 +237,7 @@ def plain_records(channel: Channel, scale: Scale) -> list[Record]:
     """Records whose sums each fit the low lane, centred in it; C adds them and the bias's rest."""
     parts, first, size = [], 0, 0
     for index, weight in enumerate(channel.weights.tolist()):
-        if (size + abs(weight)) * 255 >= 2 * LANE:
+        if (size + abs(weight)) * 255 >= 2 * LANE or index - first == _MOST_WEIGHTS:
             parts.append(Channel(channel.positions[first:index], channel.weights[first:index]))
             first, size = index, 0
         size += abs(weight)
@@ -243,8 +258,15 @@ def encode(records: list[Record]) -> bytes:
     return b"".join(record.encode() for record in records) + _HEADER.pack(0, 0, 0, END)
 
 
-def decode(stream: bytes, form: int, words: int) -> list[Channel]:
-    """The channels of a stream whose dense groups are `words` apart, split ones whole again."""
+def decode(stream: bytes, form: int, words: int, dense_weights: int) -> list[Channel]:
+    """The channels of a stream, split ones whole again.
+
+    Args:
+        stream: The whole stream.
+        form: Of the layer.
+        words: From group to group of the dense kinds.
+        dense_weights: Of a record of the dense kinds.
+    """
     channels: list[Channel] = []
     found: list[tuple[int, int]] = []
     at = 0
@@ -254,12 +276,12 @@ def decode(stream: bytes, form: int, words: int) -> list[Channel]:
             return channels
         at += _HEADER.size
         if kind >= DENSE3:
-            weights = np.frombuffer(stream, np.int8, passes, at).tolist()
+            weights = np.frombuffer(stream, np.int8, dense_weights, at).tolist()
             taps = 3 if kind < DENSE1 else 1 if kind < DENSE2 else 2
             places = ((i // taps * words + i % taps, w) for i, w in enumerate(weights) if w)
             found += places
-            at += passes
-            passes, kind = 0, EMPTY
+            at += dense_weights
+            kind = EMPTY
         count = 0 if kind == EMPTY else passes * _PASS - kind % _PASS
         entry = _WIDE_ENTRY if kind >= WIDE else _NARROW_ENTRY
         position = 0

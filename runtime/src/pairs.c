@@ -120,7 +120,7 @@ static void fill(const fedtiny_call *call, const fedtiny_pairs_s8_params *p, con
     const int32_t words = span->plane * p->in_c;
     int32_t *window = call->scratch;
     int32_t kept = p->dilation_h == 1 ? p->kernel_h - p->stride_h : 0;
-    if (p->joined) {
+    if (FEDTINY_PART_PAIRS_JOINED && p->joined) {
         pack_joined(p, span, in, window);
         return;
     }
@@ -147,9 +147,9 @@ static FEDTINY_SEPARATE void scale_sums(const fedtiny_pairs_s8_params *p, const 
             int32_t bias;
         } end;
         do {
-            const uint8_t entry = fedtiny_pairs_entry(stream);
-            const int32_t entries = fedtiny_pairs_entries(fedtiny_pairs_passes(stream), entry);
-            stream += FEDTINY_PAIRS_HEADER + entries * fedtiny_pairs_entry_bytes(entry);
+            const int32_t entries = fedtiny_pairs_entries(stream, p->dense_weights);
+            const int32_t bytes = fedtiny_pairs_entry_bytes(fedtiny_pairs_entry(stream));
+            stream += FEDTINY_PAIRS_HEADER + entries * bytes;
             memcpy(&end, stream, sizeof end);
             stream += sizeof end;
             for (int32_t i = 0; i < 2 * FEDTINY_PAIRS_TILE; i++) {
@@ -192,19 +192,20 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     int8_t *const pad = (int8_t *)call->scratch + p->window_words * sizeof(int32_t);
     int8_t *const staging = pad + ((p->in_c + 3) & ~3);
     const int32_t row_bytes = p->out_w * p->out_c;
-    const int plain = p->form == FEDTINY_PAIRS_PLAIN;
+    const int plain = FEDTINY_PAIRS_SUMS && p->form == FEDTINY_PAIRS_PLAIN;
     int32_t rows = 1;
     while (rows < p->rows && call->out[rows] != NULL) {
         rows++;
     }
-    const int32_t passes = p->joined ? 1 : rows; /* over joined rows, or over each */
+    const int is_joined = FEDTINY_PART_PAIRS_JOINED && p->joined;
+    const int32_t passes = is_joined ? 1 : rows; /* over joined rows, or over each */
     span_t span;
     span.pad = pad;
-    span.width = p->joined ? rows * p->out_w : p->out_w;
+    span.width = is_joined ? rows * p->out_w : p->out_w;
     span.plane = smaller(p->stride_w, p->reach_w) * p->phase_words;
     const int32_t pairs = pairs_of(span.width);
     const int32_t tiles = (pairs + FEDTINY_PAIRS_TILE - 1) / FEDTINY_PAIRS_TILE;
-    const int scattered = p->joined && !contiguous(call, rows, row_bytes);
+    const int scattered = is_joined && !contiguous(call, rows, row_bytes);
     const int staged = scattered || (!plain && pairs < tile_words(pairs));
     int32_t *const sums = (int32_t *)(void *)staging; /* plain form */
     int8_t *const joined = staging + (plain ? p->sums_bytes : 0);
@@ -214,6 +215,7 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.stride = p->out_c;
     tile.form = p->form;
     tile.group = p->phase_words * (int32_t)sizeof(int32_t);
+    tile.dense = p->dense_weights;
     tile.stream = fedtiny_constant(call, p->stream);
     memset(pad, p->input_zero_point, p->in_c);
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {
@@ -227,22 +229,27 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
                 const int32_t start = tile_start(t, pairs);
                 tile.window = (const int32_t *)call->scratch + (start - span.first);
                 tile.out = plain ? (void *)sums : (void *)(out + start * p->out_c);
+#if FEDTINY_PAIRS_TILE3
                 if (pairs == 3) {
                     fedtiny_pairs_tile3(&tile);
-                } else {
+                }
+#endif
+#if FEDTINY_PAIRS_TILE4
+                if (pairs != 3) {
                     fedtiny_pairs_tile(&tile);
                 }
+#endif
                 if (plain) {
                     scale_sums(p, tile.stream, sums, span.width, start, out);
                 }
             }
-            if (staged && !p->joined) {
+            if (staged && !is_joined) {
                 memcpy(call->out[pass], joined, (size_t)row_bytes);
             }
         }
     }
     for (int32_t row = 0; row < rows; row++) {
-        if (staged && p->joined) {
+        if (staged && is_joined) {
             memcpy(call->out[row], joined + row * row_bytes, (size_t)row_bytes);
         }
         if (!plain) {

@@ -18,6 +18,8 @@
 #ifndef FEDTINY_PAIRS_H
 #define FEDTINY_PAIRS_H
 
+#include "fedtiny/parts.h"
+
 /* Cores of the M profile with SMLAL, SMMLAR and PKHBT run src/pairs_dsp.S. */
 #if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 #define FEDTINY_PAIRS_DSP 1
@@ -32,8 +34,8 @@
 
 /* How a record lists its weights: several entries a pass, the first pass may start in the middle.
  * The dense kinds have no distances: a group is the taps of one kernel row and channel whose
- * columns have one remainder under the stride, and groups follow each other. They say how many
- * weights there are, not how many passes. */
+ * columns have one remainder under the stride, and groups follow each other; the layer knows how
+ * many weights there are. */
 #define FEDTINY_PAIRS_NARROW 0  /* + entries skipped: uint8 distance in words, int8 weight */
 #define FEDTINY_PAIRS_WIDE   8  /* + entries skipped: uint16 distance in words, int8 weight */
 #define FEDTINY_PAIRS_EMPTY  16 /* no weights */
@@ -42,6 +44,13 @@
 #define FEDTINY_PAIRS_DENSE1 24 /* + groups skipped, of eight a pass: one weight each */
 #define FEDTINY_PAIRS_DENSE2 32 /* + groups skipped, of four a pass: two weights each */
 
+/* What the model's layers run (fedtiny/parts.h): any of a tile's forms means the tile itself. */
+#define FEDTINY_PAIRS_TILE3                                                                        \
+    (FEDTINY_PART_PAIRS3_RELU || FEDTINY_PART_PAIRS3_SIGNED || FEDTINY_PART_PAIRS3_PLAIN)
+#define FEDTINY_PAIRS_TILE4                                                                        \
+    (FEDTINY_PART_PAIRS4_RELU || FEDTINY_PART_PAIRS4_SIGNED || FEDTINY_PART_PAIRS4_PLAIN)
+#define FEDTINY_PAIRS_SUMS (FEDTINY_PART_PAIRS3_PLAIN || FEDTINY_PART_PAIRS4_PLAIN)
+
 #ifndef __ASSEMBLER__
 #include "kernel.h"
 
@@ -49,7 +58,7 @@
 
 /* One tile of all output channels. src/pairs_dsp.S knows the order of the fields.
  *
- * The stream is unaligned. A record: int48 start of the accumulators, uint16 passes, uint8 entry,
+ * The stream is unaligned. A record: int48 start of the accumulators, uint8 passes, uint8 entry,
  * the weights, then uint8 shift (the divisor is 1 << shift, 0 from 32 on), int32 factor; in the
  * plain form int32 multiplier, int16 shift, int16 1 if the channel goes on in the next record,
  * int32 bias. */
@@ -61,28 +70,26 @@ typedef struct {
     const int32_t *window; /* the tile's first word */
     int32_t form;
     int32_t group; /* bytes from group to group of the dense kinds */
+    int32_t dense; /* weights of a record of the dense kinds */
     const uint8_t *stream;
 } fedtiny_pairs_tile_call;
 
-#define FEDTINY_PAIRS_HEADER 9 /* bytes of a record before its weights */
-
-static inline uint16_t fedtiny_pairs_passes(const uint8_t *record) {
-    return (uint16_t)(record[6] | record[7] << 8);
-}
+#define FEDTINY_PAIRS_HEADER 8 /* bytes of a record before its weights */
 
 static inline uint8_t fedtiny_pairs_entry(const uint8_t *record) {
-    return record[8];
+    return record[7];
 }
 
 /* Entries of a record, and the bytes of one. */
-static inline int32_t fedtiny_pairs_entries(uint16_t passes, uint16_t entry) {
+static inline int32_t fedtiny_pairs_entries(const uint8_t *record, int32_t dense) {
+    const uint8_t entry = fedtiny_pairs_entry(record);
     if (entry >= FEDTINY_PAIRS_DENSE3) {
-        return passes;
+        return dense;
     }
-    return entry >= FEDTINY_PAIRS_EMPTY ? 0 : passes * 8 - entry % 8;
+    return entry >= FEDTINY_PAIRS_EMPTY ? 0 : record[6] * 8 - entry % 8;
 }
 
-static inline int32_t fedtiny_pairs_entry_bytes(uint16_t entry) {
+static inline int32_t fedtiny_pairs_entry_bytes(uint8_t entry) {
     return entry >= FEDTINY_PAIRS_EMPTY ? 1 : entry >= FEDTINY_PAIRS_WIDE ? 3 : 2;
 }
 

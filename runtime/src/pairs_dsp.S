@@ -1,5 +1,5 @@
 /* The loops of the two-pixel scheme (see pairs.h) for Cortex-M cores with the DSP extension.
- * All follow the AAPCS; at most 72 bytes of stack. The same in C: pairs_plain.c. */
+ * All follow the AAPCS; at most 76 bytes of stack. The same in C: pairs_plain.c. */
 #include "src/pairs.h"
 
 #if FEDTINY_PAIRS_DSP
@@ -22,8 +22,9 @@
     .equ FRAME_WINDOW, 20
     .equ FRAME_FORM, 24
     .equ FRAME_GROUP, 28
-    .equ FRAME_END, 32 /* of a dense record's weights */
-    .equ FRAME_BYTES, 36
+    .equ FRAME_DENSE, 32 /* bytes of a dense record's weights */
+    .equ FRAME_END, 36   /* of a dense record's weights */
+    .equ FRAME_BYTES, 40
 
 /* The weight in r10 times the tile's words, from `offset` bytes after r11 on. */
     .macro MULTIPLY offset, words
@@ -75,8 +76,9 @@
 
 /* Passes over dense groups are counted by the stream's address, as lr holds the distance of groups. */
     .macro DENSE into
-    add r8, r12, lr
+    ldr r8, [sp, #FRAME_DENSE]
     ldr lr, [sp, #FRAME_GROUP]
+    add r8, r8, r12
     str r8, [sp, #FRAME_END]
     b \into
     .endm
@@ -143,8 +145,18 @@
     b .Lrecord_\words
     .endm
 
-/* The whole loop, for tiles of 4 words, and of 3 for images 5 or 6 pixels wide. */
-    .macro TILE name, words
+/* Labels of entries that the model does not have: they end the tile like its last record. */
+    .macro ABSENT name, count
+    .irp skip, 0, 1, 2, 3, 4, 5, 6, 7
+    .if \skip < \count
+\name\skip:
+    .endif
+    .endr
+    .endm
+
+/* The whole loop, for tiles of 4 words, and of 3 for images 5 or 6 pixels wide. The other arguments
+ * say which kinds of records the model has (fedtiny/parts.h). */
+    .macro TILE name, words, narrow, wide, dense1, dense2, dense3, relu, signed, plain
     .section .text.\name, "ax", %progbits
     .global \name
     .type \name, %function
@@ -153,18 +165,18 @@
 \name:
     push {r4-r11, lr}
     sub sp, #FRAME_BYTES
-    ldm r0, {r1-r8}
-    mov r12, r8
+    ldm r0, {r1-r9}
+    mov r12, r9
     adr r0, .Lforms_\words
     ldr r6, [r0, r6, lsl #2]
     add r6, r6, r0 /* the form's code, as an offset because code may move */
     mov r0, #1
-    stm sp, {r0-r7}
+    stm sp, {r0-r8}
 
 .Lrecord_\words:
     ldr r0, [r12], #4
     ldrsh r1, [r12], #2
-    ldrh lr, [r12], #2
+    ldrb lr, [r12], #1
     ldrb r8, [r12], #1
     ldr r11, [sp, #FRAME_WINDOW]
     mov r2, r0
@@ -177,81 +189,92 @@
     .endif
     tbh [pc, r8, lsl #1]
 .Lentries_\words:
-    .hword (.Lnarrow0_\words - .Lentries_\words) / 2, (.Lnarrow1_\words - .Lentries_\words) / 2
-    .hword (.Lnarrow2_\words - .Lentries_\words) / 2, (.Lnarrow3_\words - .Lentries_\words) / 2
-    .hword (.Lnarrow4_\words - .Lentries_\words) / 2, (.Lnarrow5_\words - .Lentries_\words) / 2
-    .hword (.Lnarrow6_\words - .Lentries_\words) / 2, (.Lnarrow7_\words - .Lentries_\words) / 2
-    .hword (.Lwide0_\words - .Lentries_\words) / 2, (.Lwide1_\words - .Lentries_\words) / 2
-    .hword (.Lwide2_\words - .Lentries_\words) / 2, (.Lwide3_\words - .Lentries_\words) / 2
-    .hword (.Lwide4_\words - .Lentries_\words) / 2, (.Lwide5_\words - .Lentries_\words) / 2
-    .hword (.Lwide6_\words - .Lentries_\words) / 2, (.Lwide7_\words - .Lentries_\words) / 2
+    .hword (.Lnarrow_\words\()_0 - .Lentries_\words) / 2, (.Lnarrow_\words\()_1 - .Lentries_\words) / 2
+    .hword (.Lnarrow_\words\()_2 - .Lentries_\words) / 2, (.Lnarrow_\words\()_3 - .Lentries_\words) / 2
+    .hword (.Lnarrow_\words\()_4 - .Lentries_\words) / 2, (.Lnarrow_\words\()_5 - .Lentries_\words) / 2
+    .hword (.Lnarrow_\words\()_6 - .Lentries_\words) / 2, (.Lnarrow_\words\()_7 - .Lentries_\words) / 2
+    .hword (.Lwide_\words\()_0 - .Lentries_\words) / 2, (.Lwide_\words\()_1 - .Lentries_\words) / 2
+    .hword (.Lwide_\words\()_2 - .Lentries_\words) / 2, (.Lwide_\words\()_3 - .Lentries_\words) / 2
+    .hword (.Lwide_\words\()_4 - .Lentries_\words) / 2, (.Lwide_\words\()_5 - .Lentries_\words) / 2
+    .hword (.Lwide_\words\()_6 - .Lentries_\words) / 2, (.Lwide_\words\()_7 - .Lentries_\words) / 2
     .hword (.Lempty_\words - .Lentries_\words) / 2, (.Lend_\words - .Lentries_\words) / 2
+    .if \dense1 || \dense2 || \dense3
     .hword (.Lend_\words - .Lentries_\words) / 2, (.Lend_\words - .Lentries_\words) / 2
-    .hword (.Lthree0_\words - .Lentries_\words) / 2, (.Lthree1_\words - .Lentries_\words) / 2
-    .hword (.Lthree2_\words - .Lentries_\words) / 2, (.Lthree3_\words - .Lentries_\words) / 2
-    .hword (.Lone0_\words - .Lentries_\words) / 2, (.Lone1_\words - .Lentries_\words) / 2
-    .hword (.Lone2_\words - .Lentries_\words) / 2, (.Lone3_\words - .Lentries_\words) / 2
-    .hword (.Lone4_\words - .Lentries_\words) / 2, (.Lone5_\words - .Lentries_\words) / 2
-    .hword (.Lone6_\words - .Lentries_\words) / 2, (.Lone7_\words - .Lentries_\words) / 2
-    .hword (.Ltwo0_\words - .Lentries_\words) / 2, (.Ltwo1_\words - .Lentries_\words) / 2
-    .hword (.Ltwo2_\words - .Lentries_\words) / 2, (.Ltwo3_\words - .Lentries_\words) / 2
+    .hword (.Lthree_\words\()_0 - .Lentries_\words) / 2, (.Lthree_\words\()_1 - .Lentries_\words) / 2
+    .hword (.Lthree_\words\()_2 - .Lentries_\words) / 2, (.Lthree_\words\()_3 - .Lentries_\words) / 2
+    .hword (.Lone_\words\()_0 - .Lentries_\words) / 2, (.Lone_\words\()_1 - .Lentries_\words) / 2
+    .hword (.Lone_\words\()_2 - .Lentries_\words) / 2, (.Lone_\words\()_3 - .Lentries_\words) / 2
+    .hword (.Lone_\words\()_4 - .Lentries_\words) / 2, (.Lone_\words\()_5 - .Lentries_\words) / 2
+    .hword (.Lone_\words\()_6 - .Lentries_\words) / 2, (.Lone_\words\()_7 - .Lentries_\words) / 2
+    .hword (.Ltwo_\words\()_0 - .Lentries_\words) / 2, (.Ltwo_\words\()_1 - .Lentries_\words) / 2
+    .hword (.Ltwo_\words\()_2 - .Lentries_\words) / 2, (.Ltwo_\words\()_3 - .Lentries_\words) / 2
+    .endif
     .balign 4
 .Lforms_\words:
     .word .Lrelu_\words - .Lforms_\words + 1, .Lsigned_\words - .Lforms_\words + 1, .Lplain_\words - .Lforms_\words + 1
 
-.Lnarrow0_\words: WEIGHT ldrb, 1, \words
-.Lnarrow1_\words: WEIGHT ldrb, 1, \words
-.Lnarrow2_\words: WEIGHT ldrb, 1, \words
-.Lnarrow3_\words: WEIGHT ldrb, 1, \words
-.Lnarrow4_\words: WEIGHT ldrb, 1, \words
-.Lnarrow5_\words: WEIGHT ldrb, 1, \words
-.Lnarrow6_\words: WEIGHT ldrb, 1, \words
-.Lnarrow7_\words: WEIGHT ldrb, 1, \words
+    .if \narrow
+.Lnarrow_\words\()_0: WEIGHT ldrb, 1, \words
+.Lnarrow_\words\()_1: WEIGHT ldrb, 1, \words
+.Lnarrow_\words\()_2: WEIGHT ldrb, 1, \words
+.Lnarrow_\words\()_3: WEIGHT ldrb, 1, \words
+.Lnarrow_\words\()_4: WEIGHT ldrb, 1, \words
+.Lnarrow_\words\()_5: WEIGHT ldrb, 1, \words
+.Lnarrow_\words\()_6: WEIGHT ldrb, 1, \words
+.Lnarrow_\words\()_7: WEIGHT ldrb, 1, \words
     subs lr, lr, #1
-    bne .Lnarrow0_\words
+    bne .Lnarrow_\words\()_0
+    .endif
 .Lempty_\words:
     ldr pc, [sp, #FRAME_FORM]
 
-.Lwide0_\words: WEIGHT ldrh, 2, \words
-.Lwide1_\words: WEIGHT ldrh, 2, \words
-.Lwide2_\words: WEIGHT ldrh, 2, \words
-.Lwide3_\words: WEIGHT ldrh, 2, \words
-.Lwide4_\words: WEIGHT ldrh, 2, \words
-.Lwide5_\words: WEIGHT ldrh, 2, \words
-.Lwide6_\words: WEIGHT ldrh, 2, \words
-.Lwide7_\words: WEIGHT ldrh, 2, \words
+    .if \wide
+.Lwide_\words\()_0: WEIGHT ldrh, 2, \words
+.Lwide_\words\()_1: WEIGHT ldrh, 2, \words
+.Lwide_\words\()_2: WEIGHT ldrh, 2, \words
+.Lwide_\words\()_3: WEIGHT ldrh, 2, \words
+.Lwide_\words\()_4: WEIGHT ldrh, 2, \words
+.Lwide_\words\()_5: WEIGHT ldrh, 2, \words
+.Lwide_\words\()_6: WEIGHT ldrh, 2, \words
+.Lwide_\words\()_7: WEIGHT ldrh, 2, \words
     subs lr, lr, #1
-    bne .Lwide0_\words
+    bne .Lwide_\words\()_0
     ldr pc, [sp, #FRAME_FORM]
+    .endif
 
-.Lthree0_\words: DENSE .Lgroup0_\words
-.Lthree1_\words: DENSE .Lgroup1_\words
-.Lthree2_\words: DENSE .Lgroup2_\words
-.Lthree3_\words: DENSE .Lgroup3_\words
+    .if \dense3
+.Lthree_\words\()_0: DENSE .Lgroup0_\words
+.Lthree_\words\()_1: DENSE .Lgroup1_\words
+.Lthree_\words\()_2: DENSE .Lgroup2_\words
+.Lthree_\words\()_3: DENSE .Lgroup3_\words
 .Lgroup0_\words: GROUP3 \words
 .Lgroup1_\words: GROUP3 \words
 .Lgroup2_\words: GROUP3 \words
 .Lgroup3_\words: GROUP3 \words
     AGAIN .Lgroup0_\words
+    .endif
 
-.Ltwo0_\words: DENSE .Lpair0_\words
-.Ltwo1_\words: DENSE .Lpair1_\words
-.Ltwo2_\words: DENSE .Lpair2_\words
-.Ltwo3_\words: DENSE .Lpair3_\words
+    .if \dense2
+.Ltwo_\words\()_0: DENSE .Lpair0_\words
+.Ltwo_\words\()_1: DENSE .Lpair1_\words
+.Ltwo_\words\()_2: DENSE .Lpair2_\words
+.Ltwo_\words\()_3: DENSE .Lpair3_\words
 .Lpair0_\words: GROUP2 \words
 .Lpair1_\words: GROUP2 \words
 .Lpair2_\words: GROUP2 \words
 .Lpair3_\words: GROUP2 \words
     AGAIN .Lpair0_\words
+    .endif
 
-.Lone0_\words: DENSE .Lsingle0_\words
-.Lone1_\words: DENSE .Lsingle1_\words
-.Lone2_\words: DENSE .Lsingle2_\words
-.Lone3_\words: DENSE .Lsingle3_\words
-.Lone4_\words: DENSE .Lsingle4_\words
-.Lone5_\words: DENSE .Lsingle5_\words
-.Lone6_\words: DENSE .Lsingle6_\words
-.Lone7_\words: DENSE .Lsingle7_\words
+    .if \dense1
+.Lone_\words\()_0: DENSE .Lsingle0_\words
+.Lone_\words\()_1: DENSE .Lsingle1_\words
+.Lone_\words\()_2: DENSE .Lsingle2_\words
+.Lone_\words\()_3: DENSE .Lsingle3_\words
+.Lone_\words\()_4: DENSE .Lsingle4_\words
+.Lone_\words\()_5: DENSE .Lsingle5_\words
+.Lone_\words\()_6: DENSE .Lsingle6_\words
+.Lone_\words\()_7: DENSE .Lsingle7_\words
 .Lsingle0_\words: GROUP1 \words
 .Lsingle1_\words: GROUP1 \words
 .Lsingle2_\words: GROUP1 \words
@@ -261,11 +284,17 @@
 .Lsingle6_\words: GROUP1 \words
 .Lsingle7_\words: GROUP1 \words
     AGAIN .Lsingle0_\words
+    .endif
 
+    .if \relu
 .Lrelu_\words:
     OUTPUTS 0, \words
+    .endif
+    .if \signed
 .Lsigned_\words:
     OUTPUTS 1, \words
+    .endif
+    .if \plain
 .Lplain_\words:
     ldr r11, [sp, #FRAME_OUT]
     add r12, r12, #12
@@ -278,15 +307,44 @@
     stm r11!, {r0-r7}
     str r11, [sp, #FRAME_OUT]
     b .Lrecord_\words
+    .endif
 
+    .if !\narrow
+    ABSENT .Lnarrow_\words\()_, 8
+    .endif
+    .if !\wide
+    ABSENT .Lwide_\words\()_, 8
+    .endif
+    .if !\dense1
+    ABSENT .Lone_\words\()_, 8
+    .endif
+    .if !\dense2
+    ABSENT .Ltwo_\words\()_, 4
+    .endif
+    .if !\dense3
+    ABSENT .Lthree_\words\()_, 4
+    .endif
+    .if !\relu
+.Lrelu_\words:
+    .endif
+    .if !\signed
+.Lsigned_\words:
+    .endif
+    .if !\plain
+.Lplain_\words:
+    .endif
 .Lend_\words:
     add sp, #FRAME_BYTES
     pop {r4-r11, pc}
     .size \name, . - \name
     .endm
 
-    TILE fedtiny_pairs_tile, 4
-    TILE fedtiny_pairs_tile3, 3
+#if FEDTINY_PAIRS_TILE4
+    TILE fedtiny_pairs_tile, 4, FEDTINY_PART_PAIRS4_NARROW, FEDTINY_PART_PAIRS4_WIDE, FEDTINY_PART_PAIRS4_DENSE1, FEDTINY_PART_PAIRS4_DENSE2, FEDTINY_PART_PAIRS4_DENSE3, FEDTINY_PART_PAIRS4_RELU, FEDTINY_PART_PAIRS4_SIGNED, FEDTINY_PART_PAIRS4_PLAIN
+#endif
+#if FEDTINY_PAIRS_TILE3
+    TILE fedtiny_pairs_tile3, 3, FEDTINY_PART_PAIRS3_NARROW, FEDTINY_PART_PAIRS3_WIDE, FEDTINY_PART_PAIRS3_DENSE1, FEDTINY_PART_PAIRS3_DENSE2, FEDTINY_PART_PAIRS3_DENSE3, FEDTINY_PART_PAIRS3_RELU, FEDTINY_PART_PAIRS3_SIGNED, FEDTINY_PART_PAIRS3_PLAIN
+#endif
 
 /* ---- void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *) ----------------------------------
  *

@@ -32,7 +32,7 @@ static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
         memcpy(&start_low, stream, sizeof start_low);
         memcpy(&start_high, stream + sizeof start_low, sizeof start_high);
         const int64_t start = start_high * (1ll << 32) + start_low;
-        const int32_t entries = fedtiny_pairs_entries(fedtiny_pairs_passes(stream), kind);
+        const int32_t entries = fedtiny_pairs_entries(stream, call->dense);
         const int32_t bytes = fedtiny_pairs_entry_bytes(kind);
         const int32_t taps = kind >= FEDTINY_PAIRS_DENSE2   ? 2
                              : kind >= FEDTINY_PAIRS_DENSE1 ? 1

@@ -1,18 +1,23 @@
 """The two-pixel kernels on emulated cores and at their edges, against the numpy reference."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fedtiny.compiler import reference
+from fedtiny.compiler import planner, reference
 from fedtiny.compiler.ir import Graph, Quantization
 from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.kernel_core import KernelCore
+from fedtiny.devices.runner import Signature, TensorType
+from fedtiny.devices.runner_unicorn import UnicornRunner
 from fedtiny.errors import RunnerError
+from fedtiny.exporters import c
 from fedtiny.runtime import host, table
 from fedtiny.runtime.contract import Kernel
 from fedtiny.runtime.packing import pairs
@@ -23,6 +28,7 @@ from tests.kernels.single_node import Case
 KERNELS = tuple(k for k in table.kernels() if k.packing in ("pairs", "pairs_rows"))
 ONE_ROW = table.kernel("conv2d_pairs_s8_dsp")
 RELU, SIGNED, PLAIN = 0, 1, 2
+NONE = ((0, 0), (0, 0))
 STACK_BYTES = 512
 
 
@@ -240,7 +246,7 @@ def test_dense_channels_have_no_distances(
     case = Case((6, 21, channels), 5, (3, taps), (1, stride), ((1, 1), (1, 1)))
     graph = single_node.conv2d(case, "int8")
     data = pairs.pack(graph.nodes[0], graph).constants[0].array.tobytes()
-    assert data[8] // 4 * 4 in (kind, kind + 4 * (kind == DENSE1))
+    assert data[7] // 4 * 4 in (kind, kind + 4 * (kind == DENSE1))
     check_host(graph)
     check_core(core, graph)
 
@@ -253,6 +259,46 @@ def test_every_narrow_width(core: KernelCore, width: int, kernel: int) -> None:
     graph = single_node.conv2d(case, "int8")
     check_host(graph)
     check_core(core, graph)
+
+
+@pytest.mark.parametrize(
+    ("case", "parts"),
+    [
+        (Case((5, 9, 8), 6, (3, 3), density=0.2), {"pairs4_narrow", "pairs4_signed"}),
+        (
+            Case((5, 11, 90), 6, (3, 3), density=0.005),
+            {"pairs4_narrow", "pairs4_wide", "pairs4_signed"},
+        ),
+        (
+            Case((6, 21, 8), 5, (3, 4), (1, 2), activation="relu"),
+            {"pairs4_dense2", "pairs4_relu"},
+        ),
+        (Case((6, 8, 8), 5, (3, 3)), {"pairs3_dense3", "pairs3_signed"}),
+        (
+            Case((8, 5, 8), 5, (1, 1)),
+            {"pairs4_dense1", "pairs4_signed", "pairs_joined"},
+        ),
+    ],
+)
+def test_a_program_has_the_parts_that_its_layers_run(
+    case: Case, parts: set[str], tmp_path: Path
+) -> None:
+    """Bit for bit, with all other parts left out."""
+    target = profiles.target("cortex-m4")
+    if not toolchains.available(target):
+        pytest.skip("no compiler for cortex-m4")
+    graph = single_node.conv2d(replace(case, padding=NONE), "int8")
+    plan = planner.plan(graph, target, "speed")
+    assert plan.layers[0].packed.parts == parts
+    source = c.write(plan, tmp_path)
+    text = (source / "fedtiny" / "parts.h").read_text()
+    linked = {name.lower() for name in re.findall(r"FEDTINY_PART_(\w+) +1", text)}
+    assert linked == plan.layers[0].packed.parts
+    x, y = expected(graph, 0)
+    types = [TensorType(graph[name].shape, "int8") for name in ("x", "y")]
+    with UnicornRunner(target) as runner:
+        runner.load(runner.build(source, tmp_path / "build"), Signature((types[0],), (types[1],)))
+        np.testing.assert_array_equal(runner.run((x,)).outputs[0], y)
 
 
 def test_instructions_are_those_that_the_costs_say(core: KernelCore) -> None:

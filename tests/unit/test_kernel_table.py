@@ -16,6 +16,8 @@ ROOT = Path(str(resources.files("fedtiny.runtime")))
 def test_header_is_generated_from_the_table() -> None:
     committed = (ROOT / "include" / "fedtiny" / "kernels.h").read_text("utf-8")
     assert committed == table.header(), "run: python -m fedtiny.runtime.table"
+    committed = (ROOT / "include" / "fedtiny" / "parts.h").read_text("utf-8")
+    assert committed == table.parts_header(), "run: python -m fedtiny.runtime.table"
 
 
 def test_every_source_and_packing_exists() -> None:

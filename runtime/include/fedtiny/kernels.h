@@ -128,31 +128,32 @@ FEDTINY_ASSERT(sizeof(fedtiny_conv2d_csr_f32_params) == 44, fedtiny_conv2d_csr_f
 FEDTINY_ASSERT(offsetof(fedtiny_conv2d_csr_f32_params, columns) == 42, fedtiny_conv2d_csr_f32_params_last);
 
 typedef struct {
-    uint32_t stream;       /* offset of uint8: records, see src/pairs.h */
-    uint32_t window_words; /* int32 words of the window in scratch */
-    uint32_t sums_bytes;   /* of the sums in scratch; plain form */
-    uint16_t in_w;         /* pixels of an input row */
-    uint16_t in_c;         /* channels of an input pixel */
-    uint16_t out_w;        /* pixels of an output row */
-    uint16_t out_c;        /* channels of an output pixel */
+    uint32_t stream;        /* offset of uint8: records, see src/pairs.h */
+    uint32_t window_words;  /* int32 words of the window in scratch */
+    uint32_t sums_bytes;    /* of the sums in scratch; plain form */
+    uint16_t in_w;          /* pixels of an input row */
+    uint16_t in_c;          /* channels of an input pixel */
+    uint16_t out_w;         /* pixels of an output row */
+    uint16_t out_c;         /* channels of an output pixel */
     uint16_t kernel_h;
     uint16_t dilation_h;
     uint16_t stride_h;
     uint16_t stride_w;
     uint16_t pad_left;
-    uint16_t reach_w;      /* columns from the first tap to the last */
-    uint16_t phase_words;  /* words of a channel's columns of one remainder under the stride */
-    uint16_t chunk_tiles;  /* tiles that one filling of the window serves */
-    uint16_t rows;         /* output rows of a step */
-    uint8_t joined;        /* the rows of a step are one row; kernels of one tap */
-    uint8_t form;          /* FEDTINY_PAIRS_RELU, _SIGNED or _PLAIN */
+    uint16_t reach_w;       /* columns from the first tap to the last */
+    uint16_t phase_words;   /* words of a channel's columns of one remainder under the stride */
+    uint16_t chunk_tiles;   /* tiles that one filling of the window serves */
+    uint16_t dense_weights; /* of a record of the dense kinds */
+    uint16_t rows;          /* output rows of a step */
+    uint8_t joined;         /* the rows of a step are one row; kernels of one tap */
+    uint8_t form;           /* FEDTINY_PAIRS_RELU, _SIGNED or _PLAIN */
     int8_t input_zero_point;
     int8_t output_zero_point;
-    int8_t output_min;     /* clamp, inclusive */
-    int8_t output_max;     /* clamp, inclusive */
+    int8_t output_min;      /* clamp, inclusive */
+    int8_t output_max;      /* clamp, inclusive */
 } fedtiny_pairs_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_pairs_s8_params) == 44, fedtiny_pairs_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_pairs_s8_params, output_max) == 43, fedtiny_pairs_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_pairs_s8_params) == 48, fedtiny_pairs_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_pairs_s8_params, output_max) == 45, fedtiny_pairs_s8_params_last);
 
 typedef struct {
     uint32_t weights;     /* offset of int8 (kernel_h, kernel_w, channels) */
