@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from fedtiny.errors import UsageError, unknown_name
+from fedtiny.reading import read_toml
 
 FAMILIES = ("c", "cortex-a", "cortex-m")
 
@@ -194,9 +194,8 @@ def _read_board(path: Path) -> DeviceProfile:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        return read_toml(path)
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UsageError(f"cannot read the profile {path}: {reason}.") from error
 

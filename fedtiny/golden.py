@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.arrays import read_arrays
 from fedtiny.compiler.ir import Graph, Quantization
 from fedtiny.compiler.quantization import (
     INT8_MAX,
@@ -22,6 +23,8 @@ from fedtiny.errors import UsageError
 from fedtiny.runtime.packing.layouts import encode
 
 REFERENCE = "the reference executor"
+_KEYS = ("inputs", "outputs", "digests", "layers", "lsb")
+_DTYPES = (np.dtype(np.int8), np.dtype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -63,20 +66,23 @@ class Golden:
             UsageError: It is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                golden = cls(
-                    file["inputs"],
-                    file["outputs"],
-                    tuple(name.decode() for name in file["layers"]),
-                    file["digests"],
-                    float(file["lsb"]),
-                )
-        except Exception as error:  # numpy and zipfile raise many kinds on damaged files
-            raise UsageError(f"cannot read golden vectors {str(path)!r}: {error}.") from error
-        expected = (len(golden.inputs), len(golden.layers))
-        if len(golden.outputs) != expected[0] or golden.digests.shape != expected:
+            arrays = read_arrays(path)
+            inputs, outputs, digests, names, lsb = (arrays[key] for key in _KEYS)
+            if names.ndim != 1 or names.dtype.kind != "S":
+                raise ValueError("layers are no list of names")
+            layers = tuple(name.decode() for name in names)
+        except KeyError as error:
+            raise UsageError(f"golden vectors {str(path)!r} hold no {error}.") from error
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise UsageError(f"cannot read golden vectors {str(path)!r}: {reason}.") from error
+        numbers = all(a.dtype in _DTYPES and a.ndim for a in (inputs, outputs))
+        if not numbers or lsb.shape != () or lsb.dtype != np.float64:
+            raise UsageError(f"golden vectors {str(path)!r} are of other types than ours.")
+        expected = (len(inputs), len(layers))
+        if len(outputs) != expected[0] or digests.dtype != np.uint32 or digests.shape != expected:
             raise UsageError(f"golden vectors {str(path)!r} contradict themselves.")
-        return golden
+        return cls(inputs, outputs, layers, digests.astype(np.uint32), float(lsb))
 
 
 def make_golden(

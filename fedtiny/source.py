@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from fedtiny.compiler.ir import Graph
 from fedtiny.errors import UsageError
-from fedtiny.report.model import Round, Training
+from fedtiny.report.model import Training
+from fedtiny.report.run import RUN_FILE, read_run
 
 if TYPE_CHECKING:
     from fedtiny.sparse_model import SparseModel
 
 MODEL_FILE = "model.safetensors"
-RUN_FILE = "run.json"
 KINDS = "a RUN folder of `fedtiny train`, its .safetensors, or an .onnx or .tflite file"
 
 
@@ -80,7 +79,7 @@ def open_source(model: Path | SparseModel) -> Source:
 def _trained(file: Path, run: Path, sha256: str) -> Source:
     from fedtiny.sparse_model import SparseModel
 
-    training = read_training(run / RUN_FILE) if file.name == MODEL_FILE else None
+    training = read_training(run) if file.name == MODEL_FILE else None
     return _sparse(SparseModel.load(file), sha256, training)
 
 
@@ -99,33 +98,21 @@ def _sparse(model: SparseModel, sha256: str, training: Training | None) -> Sourc
     return Source(graph.name, sha256, graph, model.ranges, dataset, training)
 
 
-def read_training(path: Path) -> Training | None:
+def read_training(folder: Path) -> Training | None:
     """The history of a run for its report; None when there is no `run.json`.
 
     Raises:
         UsageError: The file is damaged.
     """
-    if not path.is_file():
+    if not (folder / RUN_FILE).is_file():
         return None
-    try:
-        run = json.loads(path.read_text("utf-8"))
-        config = run["config"]
-        return Training(
-            method=config["method"],
-            dataset=config["data"],
-            density=config["density"],
-            clients=config["clients"],
-            seed=config["seed"],
-            rounds=tuple(
-                Round(
-                    round=entry["round"],
-                    accuracy=entry["accuracy"],
-                    density=entry["density"],
-                    bytes_up=entry["bytes_up"],
-                    bytes_down=entry["bytes_down"],
-                )
-                for entry in run["history"]
-            ),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UsageError(f"run file {str(path)!r} is damaged: {error!r}.") from error
+    run = read_run(folder)
+    config = run.config
+    return Training(
+        method=config.method,
+        dataset=config.data,
+        density=config.density,
+        clients=config.clients,
+        seed=config.seed,
+        rounds=tuple(entry.for_chart for entry in run.history),
+    )

@@ -17,7 +17,10 @@ from torch import nn
 
 from fedtiny.errors import UsageError
 from fedtiny.files import new_file
+from fedtiny.reading import parse_json
 
+MAX_INPUT_ELEMENTS = 1 << 24
+"""Of one sample: 4096 x 4096 grey pixels."""
 _FORMAT = 1
 _KEY = "fedtiny"  # one key holds all metadata: safetensors writes several in no fixed order
 
@@ -74,15 +77,26 @@ class SparseModel:
         """
         from fedtiny.models import create
 
-        module = create(self.architecture, self.input_shape, len(self.classes))
-        try:
-            module.load_state_dict(dict(self.state))
-        except RuntimeError as error:
-            first = " ".join(str(error).split())
-            raise UsageError(
-                f"weights do not fit the architecture {self.architecture!r}: {first}."
-            ) from error
+        made = self.architecture, self.input_shape, len(self.classes)
+        if ":" not in self.architecture:
+            # Without memory first: what a damaged file says may ask for any amount of it.
+            with torch.device("meta"):
+                self._check_fit(create(*made))
+        module = create(*made)
+        self._check_fit(module)
+        module.load_state_dict(dict(self.state))
         return module.eval()
+
+    def _check_fit(self, module: nn.Module) -> None:
+        wanted = {name: tuple(value.shape) for name, value in module.state_dict().items()}
+        given = {name: tuple(value.shape) for name, value in self.state.items()}
+        for name in {**wanted, **given}:
+            if wanted.get(name) != given.get(name):
+                shapes = f"{given.get(name, 'missing')}; expected is {wanted.get(name, 'none')}"
+                raise UsageError(
+                    f"weights do not fit the architecture {self.architecture!r}: {name!r} is "
+                    f"{shapes}."
+                )
 
     def save(self, path: Path) -> None:
         """Write the model; equal content gives equal bytes.
@@ -122,7 +136,7 @@ class SparseModel:
             reason = str(error) if Path(path).is_file() else "no such file"
             raise UsageError(f"cannot read model {str(path)!r}: {reason}.") from error
         try:
-            about = json.loads(metadata[_KEY])
+            about = parse_json(metadata[_KEY])
             given = about.pop("sha256")
             version = about["format"]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
@@ -130,7 +144,7 @@ class SparseModel:
                 f"{str(path)!r} is no FedTiny model: its metadata is absent or damaged."
             ) from error
         if version != _FORMAT:
-            raise UsageError(f"model {str(path)!r} has format {version}; accepted is {_FORMAT}.")
+            raise UsageError(f"model {str(path)!r} has format {version!r}; accepted is {_FORMAT}.")
         if given != _digest(tensors, about):
             raise UsageError(f"model {str(path)!r} is damaged: its SHA-256 does not match.")
         try:
@@ -165,14 +179,15 @@ def _assemble(about: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
         raise ValueError("it holds no weights, or tensors that are neither weights nor masks")
     for name, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
-            raise ValueError(f"{name} holds values that are not finite")
+            raise ValueError(f"{name!r} holds values that are not finite")
     for name, mask in masks.items():
         if mask.dtype != torch.bool or name not in state or mask.shape != state[name].shape:
-            raise ValueError(f"the mask of {name} does not fit its weights")
+            raise ValueError(f"the mask of {name!r} does not fit its weights")
         if state[name][~mask].any():
-            raise ValueError(f"{name} has nonzero weights where its mask is inactive")
+            raise ValueError(f"{name!r} has nonzero weights where its mask is inactive")
     shape, classes = tuple(about["input_shape"]), tuple(about["classes"])
-    if not shape or not all(isinstance(n, int) and n > 0 for n in shape):
+    sound = shape and all(type(n) is int and n > 0 for n in shape)
+    if not sound or math.prod(shape) > MAX_INPUT_ELEMENTS:
         raise ValueError(f"its input shape is {shape}")
     if not classes or not all(isinstance(name, str) for name in classes):
         raise ValueError(f"its classes are {classes}")
@@ -181,6 +196,6 @@ def _assemble(about: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
     ranges = {name: (float(low), float(high)) for name, (low, high) in about["ranges"].items()}
     for name, (low, high) in ranges.items():
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-            raise ValueError(f"the range of {name} is ({low}, {high})")
+            raise ValueError(f"the range of {name!r} is ({low}, {high})")
     provenance = Provenance(**about["provenance"])
     return SparseModel(about["architecture"], shape, classes, state, masks, provenance, ranges)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 
 from fedtiny.errors import UsageError, unknown_name
+from fedtiny.reading import read_toml
 
 _TYPES: dict[str, tuple[type, ...]] = {
     "integer": (int,),
@@ -40,10 +40,10 @@ def config_option(context: click.Context, option: click.Parameter, value: Path |
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return read_toml(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}.") from None
-    except ValueError as error:  # not UTF-8, or not TOML
+    except ValueError as error:
         raise UsageError(f"{path} is not a TOML file: {error}.") from None
 
 

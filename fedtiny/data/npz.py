@@ -8,21 +8,19 @@ of, as integers or texts. Images are `(N, H, W)`, `(N, C, H, W)` or
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from fedtiny.arrays import Array, read_arrays
 from fedtiny.data.dataset import Dataset
 from fedtiny.errors import UsageError
 
+_MAX_CLASSES = 1 << 16
 _TEST_FRACTION = 5
 _SHUFFLE_SEED = 0  # fixed, so that the test set does not move with the seed of a run
-
-Array = npt.NDArray[np.generic]
 
 
 def load_npz(path: Path) -> Dataset:
@@ -32,13 +30,13 @@ def load_npz(path: Path) -> Dataset:
         UsageError: It is missing or damaged, a key is missing, or a shape is wrong.
     """
     try:
-        file = np.load(path, allow_pickle=False)
-        if isinstance(file, np.ndarray):
-            raise UsageError(f"{str(path)!r} is a single array; accepted is .npz with x and y.")
-        with file:
-            arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
-        raise UsageError(f"cannot read dataset {str(path)!r}: {error}.") from error
+        arrays = read_arrays(path)
+    except OSError as error:
+        raise UsageError(f"cannot read dataset {str(path)!r}: {error.strerror}.") from error
+    except ValueError as error:
+        raise UsageError(
+            f"cannot read dataset {str(path)!r}: {error}; accepted is .npz with x and y."
+        ) from error
     if "x_train" in arrays:
         x = [_images(path, arrays, key) for key in ("x_train", "x_test")]
         y = [_labels(path, arrays, key) for key in ("y_train", "y_test")]
@@ -63,7 +61,12 @@ def load_npz(path: Path) -> Dataset:
     if "classes" in arrays:
         classes = tuple(str(name) for name in arrays["classes"].reshape(-1))
     else:
-        classes = tuple(str(i) for i in range(int(labels.max(initial=0)) + 1))
+        last = int(labels.max(initial=0))
+        if last >= _MAX_CLASSES:
+            raise UsageError(
+                f"dataset {str(path)!r}: a label is {last}; accepted is 0 to {_MAX_CLASSES - 1}."
+            )
+        classes = tuple(str(i) for i in range(last + 1))
     return Dataset(str(path), images, labels, classes, test_from, users)
 
 

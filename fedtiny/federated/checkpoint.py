@@ -18,6 +18,7 @@ from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import PLAYS, TrainConfig
 from fedtiny.files import new_file
 from fedtiny.pruning.masks import Masks, State
+from fedtiny.reading import parse_json
 
 _KEY = "fedtiny_checkpoint"
 _FORMAT = 1
@@ -99,7 +100,7 @@ def load(path: Path, codec: StateCodec, run: str) -> Checkpoint:
         raise UsageError(f"nothing to resume: there is no checkpoint {str(path)!r}.")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            about = json.loads((file.metadata() or {})[_KEY])
+            about = parse_json((file.metadata() or {})[_KEY])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         given = about.pop("sha256")
         data = safetensors.torch.save(tensors) + json.dumps(about).encode()

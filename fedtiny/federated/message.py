@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fedtiny.reading import parse_json
+
 VERSION = 1
 _MAGIC = b"FTM"
 _DTYPES = ("|u1", "<i4", "<i8", "<f4", "<f8", "|i1", "<u2", "<u4")
@@ -85,7 +87,7 @@ class Message:
         reader = _Reader(data, 4, len(data) - 4)
         kind = reader.text()
         try:
-            fields = json.loads(reader.text())
+            fields = parse_json(reader.text())
         except ValueError as error:
             raise DamagedMessageError("fields of the message are no JSON") from error
         if not isinstance(fields, dict):

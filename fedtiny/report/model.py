@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from fedtiny.errors import DoesNotFitError, FedTinyError, MismatchError, UsageError
+from fedtiny.reading import parse_json
 from fedtiny.report.codec import decode, encode
 
 SCHEMA_VERSION = 1
@@ -380,7 +381,7 @@ class DeploymentReport:
             UsageError: It is not a report, is damaged, or was made by a newer FedTiny.
         """
         try:
-            content = json.loads(text)
+            content = parse_json(text)
         except ValueError as error:
             raise UsageError(f"{where} is not JSON ({error}).") from None
         version = content.get("schema_version") if isinstance(content, dict) else None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fedtiny.errors import UsageError
+from fedtiny.reading import read_json
 from fedtiny.report.codec import decode
 from fedtiny.report.model import Round
 
@@ -173,7 +173,7 @@ def read_run(folder: Path) -> RunRecord:
     """
     path = folder / RUN_FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}.") from None
     except ValueError as error:

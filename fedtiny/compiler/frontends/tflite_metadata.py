@@ -6,12 +6,12 @@ operators have no names); and `tolerance_lsb`, for those who verify a file.
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import numpy as np
 
 from fedtiny.compiler.frontends.tflite_flatbuffer import Table
+from fedtiny.reading import parse_json
 
 METADATA = "fedtiny"
 """Name of the entry."""
@@ -31,8 +31,8 @@ def read_metadata(model: Table) -> dict[str, Any]:
             continue
         data = buffers[index].array(0, np.uint8)
         try:
-            content = json.loads(b"{}" if data is None else data.tobytes())
-        except (ValueError, RecursionError):
+            content = parse_json(b"{}" if data is None else data.tobytes())
+        except ValueError:
             return {}
         return content if isinstance(content, dict) else {}
     return {}
