@@ -211,6 +211,7 @@ class _Memory:
 def _build(toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Path) -> Elf:
     root = build.ROOT
     names = {name for kernel in kernels for name in (kernel.source, *kernel.helpers)}
+    names.add("src/memory.c")
     include = [root, root / "include"]
     objects = []
     if not toolchain.headers:
@@ -236,6 +237,21 @@ def _build(toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Pat
     symbols = [kernel.symbol for kernel in kernels]
     toolchain.link(objects, work / "image.elf", script, symbols[0], symbols)
     return Elf.load(work / "image.elf")
+
+
+def functions(target: Target, kernel: Kernel, toolchain: str | None = None) -> dict[str, int]:
+    """Bytes of every function of a program that holds one kernel, library functions included.
+
+    Raises:
+        RunnerError: No compiler, or the build failed.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        elf = _build(toolchains.find(target, toolchain), (kernel,), Path(work))
+    found: dict[str, int] = {}
+    for symbol in {symbol.address: symbol for symbol in elf.functions}.values():  # no aliases
+        name = symbol.name.split(".")[0]
+        found[name] = found.get(name, 0) + symbol.size
+    return dict(sorted((name, size) for name, size in found.items() if size))
 
 
 def _rows(array: NDArray[np.generic], access: Access) -> list[bytes]:

@@ -34,7 +34,7 @@ _MARKER = "model.h"
 _TEMPLATES = ("model.h", "model.c", "weights.c", "main.c", "Makefile", "CMakeLists.txt")
 _HEADERS = ("fedtiny.h", "kernels.h")
 _PARTS = "fedtiny/parts.h"
-_EXECUTOR = "src/run.c"
+_EXECUTOR = ("src/run.c", "src/memory.c")
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _runtime_sources(plan: ExecutionPlan) -> dict[str, Path]:
     """Files of the runtime that the model needs, by their place in the exported folder, sorted."""
     root = Path(str(resources.files("fedtiny.runtime")))
     found = {f"fedtiny/{name}": root / "include" / "fedtiny" / name for name in _HEADERS}
-    waiting = [_EXECUTOR]
+    waiting = [*_EXECUTOR]
     for layer in plan.layers:
         waiting += [layer.kernel.source, *layer.kernel.helpers]
     while waiting:

@@ -116,6 +116,20 @@ def executor_cost(cost_set: str) -> Mapping[str, float]:
 
 
 @cache
+def _code_sizes() -> dict[str, dict[str, dict[str, int]]]:
+    text = resources.files("fedtiny.runtime").joinpath("code_sizes.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+def code(kernel: Kernel, cost_set: str) -> Mapping[str, int]:
+    """Bytes of the functions that a program of a kernel holds; empty where nothing is known.
+
+    `python -m benchmarks.code_sizes` measures them.
+    """
+    return _code_sizes().get(cost_set, {}).get(kernel.name, {})
+
+
+@cache
 def param_struct(name: str) -> np.dtype[np.void]:
     """A parameter struct as a little-endian numpy dtype with C's natural alignment."""
     members = _fields(name).items()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from math import inf
 from typing import Literal
 
@@ -10,7 +12,7 @@ from fedtiny.compiler import cost as cost_model
 from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.check_plan import check_plan
 from fedtiny.compiler.dataflow import layer_nodes
-from fedtiny.compiler.flash import within_flash
+from fedtiny.compiler.flash import Flash, least_flash, within_flash
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.compiler.place_layouts import place_layouts
 from fedtiny.compiler.plan import ExecutionPlan, Layer
@@ -26,6 +28,9 @@ RAM_MODES: tuple[RamMode, ...] = ("min", "balanced", "speed")
 BALANCED_EXTRA = 0.10
 """`balanced` takes the smallest arena that costs at most this share of instructions more."""
 
+FLASH_EXTRA = 0.01
+"""Then the least flash that costs at most this share of instructions more."""
+
 MAX_LAYERS = 0x3FF
 MAX_INPUTS = 2
 """Limits of the runtime: layers of a model, activation inputs of a layer."""
@@ -34,8 +39,11 @@ MAX_INPUTS = 2
 STACK_RESERVE_BYTES = 2048
 """Of a device's SRAM, left to the stack and static data, which are known only after a build."""
 
-CODE_RESERVE_BYTES = 12_288
-"""Flash that a device needs beside constants: executor and kernels link to 4-11 KB on Cortex-M."""
+CODE_RESERVE_BYTES = 4096
+"""Flash that a device needs beside constants and kernels: the executor and its tables."""
+
+UNKNOWN_CODE_BYTES = 8192
+"""Of kernels together, where nobody measured them for the target."""
 
 RESOLUTION = 256
 """Where a selection does not place within the SRAM, the next is sought this fraction below it."""
@@ -70,8 +78,8 @@ def plan(
         target: What it is compiled for.
         ram: `"speed"` runs the fastest kernels layer by layer; `"min"` gives the smallest arena;
             `"balanced"` the smallest arena among plans with at most 10 % more predicted
-            instructions than the fastest, or, where a device is given, the plan with the fewest
-            instructions that fits its SRAM and flash (of flash, the constants alone are known).
+            instructions than the fastest, of these the least flash for 1 % more; or, where a device
+            is given, the plan with the fewest instructions that fits its SRAM and flash.
         fed: Rows of the one input arrive one call at a time instead of lying in the arena.
         device: The board, for `"balanced"`. Where its SRAM is too small, the smallest arena is
             planned; where its flash is, the plan that it would have been without a device.
@@ -170,19 +178,28 @@ class _Planner:
 
     def smallest(self, limit: float) -> ExecutionPlan:
         """The smallest arena within a limit of instructions."""
-        best = self.draft(self.selector.fastest)
+        return self._smallest(limit)[0]
+
+    def _smallest(self, limit: float) -> tuple[ExecutionPlan, Selection]:
+        chosen = self.selector.fastest
+        best = self.draft(chosen)
         for selection in self.selector.smallest(limit):
             draft = self.draft(selection)
             if draft.arena_bytes < best.arena_bytes and self.instructions(draft) <= limit:
-                best = draft
+                best, chosen = draft, selection
             if best.arena_bytes == best.arena_bound_bytes:
                 break
-        return best
+        return best, chosen
 
     def balanced(self) -> ExecutionPlan:
-        """The smallest arena near the fewest instructions."""
+        """The smallest arena near the fewest instructions, then the least flash near that."""
         fastest = self.draft(self.selector.fastest)
-        return self.smallest((1 + BALANCED_EXTRA) * self.instructions(fastest))
+        draft, selection = self._smallest((1 + BALANCED_EXTRA) * self.instructions(fastest))
+        found = least_flash(
+            self.selector, selection, self.flash, (1 + FLASH_EXTRA) * selection.cost
+        )
+        lean = self.draft(found)
+        return lean if lean.arena_bytes <= draft.arena_bytes else draft
 
     def nearest(self, device: DeviceProfile) -> ExecutionPlan:
         """What to plan where nothing fits a device; its report says what is exceeded."""
@@ -194,16 +211,18 @@ class _Planner:
         """The fewest instructions within a device's SRAM and flash; None where nothing fits."""
         if device.flash_bytes is None:
             return self.within(device.sram_bytes, None)
-        room = self.within(device.sram_bytes, device.flash_bytes - CODE_RESERVE_BYTES)
+        known = any(table.code(kernel, self.target.cost) for kernel in table.kernels())
+        reserve = CODE_RESERVE_BYTES + (0 if known else UNKNOWN_CODE_BYTES)
+        room = self.within(device.sram_bytes, device.flash_bytes - reserve)
         return self.within(device.sram_bytes, device.flash_bytes) if room is None else room
 
-    def within(self, sram_bytes: int, constants_bytes: int | None) -> ExecutionPlan | None:
-        """The fewest instructions within memory and room for constants."""
+    def within(self, sram_bytes: int, flash_bytes: int | None) -> ExecutionPlan | None:
+        """The fewest instructions within memory and room for constants and kernels."""
         sram = sram_bytes - STACK_RESERVE_BYTES
         limit = sram
         while (found := self.selector.under(limit)) is not None:
-            if constants_bytes is not None:
-                found = within_flash(self.selector, found, self.flash_bytes, constants_bytes)
+            if flash_bytes is not None:
+                found = within_flash(self.selector, found, self.flash, flash_bytes)
                 if found is None:
                     return None
             draft = self.draft(found)
@@ -212,12 +231,19 @@ class _Planner:
             limit = min(limit, found.peak_bytes) - max(1, sram // RESOLUTION)
         return None
 
-    def flash_bytes(self, layer: int, option: int) -> int:
-        """Constants of a layer."""
+    @cached_property
+    def flash(self) -> Flash:
+        """What options need of flash."""
+        return Flash(cache(self._constants_bytes), self._code)
+
+    def _constants_bytes(self, layer: int, option: int) -> int:
         kernel = self.options[layer][option].kernel
         packed = table.packing(kernel).pack(self.nodes[layer], self.graph)
         arrays = sum(constant.array.nbytes for constant in packed.constants)
         return arrays + table.param_struct(kernel.params).itemsize
+
+    def _code(self, layer: int, option: int) -> Mapping[str, int]:
+        return table.code(self.options[layer][option].kernel, self.target.cost)
 
 
 def _check_graph(graph: Graph, fed: bool) -> None:

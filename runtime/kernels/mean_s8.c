@@ -1,14 +1,13 @@
 /* mean over rows and columns, int8: sums one input row a step in `state`. */
+#include "src/memory.h"
 #include "src/requantize.h"
-
-#include <string.h>
 
 fedtiny_status fedtiny_mean_s8(const fedtiny_call *call) {
     const fedtiny_mean_s8_params *p = call->params;
     const int8_t *row = call->in[0];
     int32_t *sums = call->state; /* (channels) */
     if (call->step == 0) {
-        memset(sums, 0, p->channels * sizeof *sums);
+        fedtiny_fill(sums, 0, p->channels * sizeof *sums);
     }
     for (int32_t x = 0; x < p->in_w; x++) {
         for (int32_t c = 0; c < p->channels; c++) {

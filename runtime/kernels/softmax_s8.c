@@ -1,3 +1,6 @@
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
 /* softmax over the channels of every pixel, int8. The output row may be the input row. */
 #include "src/softmax.h"
 

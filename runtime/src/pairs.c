@@ -1,6 +1,7 @@
 /* Convolutions that compute two output pixels per accumulator (see pairs.h): rows of one step. */
 #include "pairs.h"
 
+#include "memory.h"
 #include "requantize.h"
 
 #include <string.h>
@@ -217,7 +218,7 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.group = p->phase_words * (int32_t)sizeof(int32_t);
     tile.dense = p->dense_weights;
     tile.stream = fedtiny_constant(call, p->stream);
-    memset(pad, p->input_zero_point, p->in_c);
+    fedtiny_fill(pad, p->input_zero_point, p->in_c);
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {
         const int32_t end = smaller(chunk + p->chunk_tiles, tiles);
         span.first = tile_start(chunk, pairs);
@@ -244,13 +245,13 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
                 }
             }
             if (staged && !is_joined) {
-                memcpy(call->out[pass], joined, (size_t)row_bytes);
+                fedtiny_copy(call->out[pass], joined, (size_t)row_bytes);
             }
         }
     }
     for (int32_t row = 0; row < rows; row++) {
         if (staged && is_joined) {
-            memcpy(call->out[row], joined + row * row_bytes, (size_t)row_bytes);
+            fedtiny_copy(call->out[row], joined + row * row_bytes, (size_t)row_bytes);
         }
         if (!plain) {
             clamp_row(p, call->out[row]);

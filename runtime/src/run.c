@@ -1,7 +1,10 @@
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
 /* The executor: walks a program, gives kernels their rows, keeps its counters in the arena. */
 #include "fedtiny/fedtiny.h"
 
-#include <string.h>
+#include "memory.h"
 
 /* In the arena: one step counter a layer, then the program entry that is next, then rows fed. */
 static uint16_t *counters_of(const fedtiny_model *model, void *arena) {
@@ -82,7 +85,7 @@ static fedtiny_status run_entries(const fedtiny_model *model, uint8_t *arena,
 }
 
 static void restart(const fedtiny_model *model, void *arena) {
-    memset(counters_of(model, arena), 0, (model->n_layers + 2u) * sizeof(uint16_t));
+    fedtiny_fill(counters_of(model, arena), 0, (model->n_layers + 2u) * sizeof(uint16_t));
 }
 
 fedtiny_status fedtiny_reset(const fedtiny_model *model, void *arena, size_t arena_bytes) {
@@ -120,7 +123,7 @@ fedtiny_status fedtiny_push_row(const fedtiny_model *model, void *arena, const v
     if (*next >= model->n_entries || model->program[*next] != FEDTINY_FEED || *fed >= input->rows) {
         return FEDTINY_ERROR_STATE;
     }
-    memcpy(row_of(model, arena, input, *fed), row, input->row_bytes);
+    fedtiny_copy(row_of(model, arena, input, *fed), row, input->row_bytes);
     (*fed)++;
     (*next)++;
     return run_entries(model, arena, hooks);
@@ -137,7 +140,7 @@ fedtiny_status fedtiny_set_input(const fedtiny_model *model, void *arena, uint16
     }
     const uint8_t *from = data;
     for (int32_t row = 0; row < tensor->rows; row++, from += tensor->row_bytes) {
-        memcpy(row_of(model, arena, tensor, row), from, tensor->row_bytes);
+        fedtiny_copy(row_of(model, arena, tensor, row), from, tensor->row_bytes);
     }
     return FEDTINY_OK;
 }
@@ -154,7 +157,8 @@ fedtiny_status fedtiny_get_output(const fedtiny_model *model, const void *arena,
     uint8_t *to = data;
     for (int32_t row = 0; row < tensor->rows; row++, to += tensor->row_bytes) {
         const size_t address = model->row_address[tensor->first_row + row];
-        memcpy(to, (const uint8_t *)arena + (address << model->address_shift), tensor->row_bytes);
+        fedtiny_copy(to, (const uint8_t *)arena + (address << model->address_shift),
+                     tensor->row_bytes);
     }
     return FEDTINY_OK;
 }

@@ -47,7 +47,8 @@ def export(folder: Path, defect: int = 0, fed: bool = False) -> Path:
     (folder / "main.c").write_text("#error the example is not part of an image\n")
     shutil.copytree(ROOT / "runtime/include/fedtiny", folder / "fedtiny")
     (folder / "src").mkdir()
-    shutil.copy(ROOT / "runtime/src/run.c", folder / "src")
+    for name in ("run.c", "memory.c", "memory.h"):
+        shutil.copy(ROOT / "runtime/src" / name, folder / "src")
     return folder
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedtiny.devices import kernel_core, profiles, toolchains
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Packed
 
@@ -73,3 +74,22 @@ def test_encode_params_places_fields_and_marks_absent_constants() -> None:
 def test_encode_params_refuses_what_does_not_fit(params: dict[str, int | float]) -> None:
     with pytest.raises((ValueError, OverflowError)):
         table.encode_params(table.kernel("add_f32"), Packed(params), {})
+
+
+def test_code_sizes_name_kernels_and_are_those_of_the_compiler() -> None:
+    """A function shared by two kernels has one size; sizes drift with the sources, a little."""
+    target = profiles.target("cortex-m4")
+    sized = [k for k in table.kernels() if table.code(k, target.cost)]
+    sizes: dict[str, set[int]] = {}
+    for kernel in sized:
+        for name, size in table.code(kernel, target.cost).items():
+            sizes.setdefault(name, set()).add(size)
+        assert kernel.symbol in table.code(kernel, target.cost)
+    assert all(len(found) == 1 for found in sizes.values())
+    if "gcc" not in toolchains.available(target):
+        pytest.skip("arm-none-eabi-gcc is not installed")
+    for name in ("conv2d_pairs_s8_dsp", "fully_connected_s8"):
+        kernel = table.kernel(name)
+        known = sum(table.code(kernel, target.cost).values())
+        found = sum(kernel_core.functions(target, kernel, "gcc").values())
+        assert found == pytest.approx(known, rel=0.1), "run: python -m benchmarks.code_sizes"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedtiny.compiler.dataflow import dataflow
-from fedtiny.compiler.flash import within_flash
+from fedtiny.compiler.flash import Flash, least_flash, within_flash
 from fedtiny.compiler.selection import Option, Selector
 from fedtiny.compiler.stage import StageSimulator
 from tests.row_graphs import KERNEL, row_graphs
@@ -114,29 +114,56 @@ def test_what_is_said_of_a_selection_is_true(problem):
     assert all(item.cost <= most for item in selector.smallest(most))
 
 
+@st.composite
+def flashes(draw, options):
+    """Constants of every option, and which of a few functions its kernel calls."""
+    constants = [[draw(st.integers(0, 20)) for _ in layer] for layer in options]
+    sizes = {name: draw(st.integers(1, 15)) for name in "abc"}
+    calls = [[draw(st.sets(st.sampled_from("abc"))) for _ in layer] for layer in options]
+    return Flash(
+        lambda i, k: constants[i][k], lambda i, k: {name: sizes[name] for name in calls[i][k]}
+    )
+
+
 @settings(max_examples=30, deadline=None)
 @given(problems(most=5), st.data())
 def test_flash_is_kept_at_the_least_cost(problem, data):
     graph, options, fed = problem
     selector = Selector(graph, options, fed)
     selection = data.draw(st.sampled_from(selector.frontier))
-    sizes = [[data.draw(st.integers(0, 20)) for _ in layer] for layer in options]
-    budget = data.draw(st.integers(0, 60))
-    found = within_flash(selector, selection, lambda i, k: sizes[i][k], budget)
-    allowed = [
-        choice
-        for choice in product(*selector.within(selection))
-        if sum(sizes[i][k] for i, k in enumerate(choice)) <= budget
-    ]
+    flash = data.draw(flashes(options))
+    budget = data.draw(st.integers(0, 90))
+    found = within_flash(selector, selection, flash, budget)
+    choices = product(*selector.within(selection))
+    allowed = [choice for choice in choices if flash.total(choice) <= budget]
     if not allowed:
         assert found is None
         return
     assert found is not None
-    assert sum(sizes[i][k] for i, k in enumerate(found.choice)) <= budget
+    assert flash.total(found.choice) <= budget
     assert found.peak_bytes <= selection.peak_bytes
     assert found.split == selection.split
     assert found.cost == min(
         sum(options[i][k].cost for i, k in enumerate(choice)) for choice in allowed
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(problems(most=5), st.data())
+def test_flash_is_the_least_within_a_cost(problem, data):
+    graph, options, fed = problem
+    selector = Selector(graph, options, fed)
+    selection = data.draw(st.sampled_from(selector.frontier))
+    flash = data.draw(flashes(options))
+    most = (1 + data.draw(st.sampled_from([0.0, 0.02, 0.3]))) * selection.cost
+    found = least_flash(selector, selection, flash, most)
+    assert found.cost <= most
+    assert found.peak_bytes <= selection.peak_bytes
+    assert found.split == selection.split
+    assert flash.total(found.choice) == min(
+        flash.total(choice)
+        for choice in product(*selector.within(selection))
+        if sum(options[i][k].cost for i, k in enumerate(choice)) <= most
     )
 
 
