@@ -76,6 +76,9 @@ def top_gradients(
 
         return layer.register_forward_hook(capture)
 
+    empty = TopGradients(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
+    if not any(counts.values()):  # nothing is pruned: no gradient is wanted, and none would flow
+        return dict.fromkeys(counts, empty)
     handles = [watch(name, count) for name, count in counts.items() if count]
     try:
         with _frozen(module):
@@ -84,7 +87,6 @@ def top_gradients(
     finally:
         for handle in handles:
             handle.remove()
-    empty = TopGradients(torch.zeros(0, dtype=torch.int64), torch.zeros(0))
     return {name: found.get(name, empty) for name in counts}
 
 

@@ -18,6 +18,7 @@ from fedtiny.compiler.passes.base import FLOAT, ONE_READER, Pass, apply
 __all__ = [
     "Pass",
     "apply",
+    "drop_dead_channels",
     "float_passes",
     "lower",
     "prune_magnitude",
@@ -73,6 +74,13 @@ def prune_magnitude(graph: Graph, density: float) -> Graph:
     from fedtiny.compiler.passes.prune_by_magnitude import prune_magnitude_pass
 
     return apply(graph, [prune_magnitude_pass(density)])
+
+
+def drop_dead_channels(graph: Graph) -> Graph:
+    """Drop channels of a lowered or int8 graph; see `fedtiny.compiler.passes.drop_dead_channels`."""
+    from fedtiny.compiler.passes.drop_dead_channels import drop_dead_channels_pass
+
+    return apply(graph, [drop_dead_channels_pass()])
 
 
 def round_float16(graph: Graph) -> Graph:
