@@ -53,14 +53,16 @@ def write(
     Raises:
         RunnerError: The generated C did not build.
     """
-    plan = export.plan
+    plan, graph = export.compiled.plan, export.compiled.graph
     dataset = evaluation.test_set(export.source.dataset, plan.graph)
-    artifacts = _write_models(Request(export.graph, plan, export.dtype, export.io), folder, formats)
+    artifacts = _write_models(Request(graph, plan, export.dtype, export.io), folder, formats)
     golden = _golden(plan, None if dataset is None else evaluation.real_inputs(dataset), export.io)
     golden.save(folder / GOLDEN)
     report = DeploymentReport(
         fedtiny_version=metadata.version("fedtiny"),
-        model=build.describe_model(export.source.name, export.source.sha256, plan.graph, export.io),
+        model=build.describe_model(
+            export.source.name, export.source.sha256, export.compiled, export.io
+        ),
         target=plan.target.name,
         device=None if export.device is None else build.describe_device(export.device),
         artifacts=(*artifacts, _artifact("golden", folder / GOLDEN, folder)),
@@ -196,7 +198,7 @@ def _golden(plan: ExecutionPlan, real: NDArray[np.float32] | None, io: Io) -> Go
 
 
 def _accuracy(export: Export, progress: Progress) -> Accuracy | None:
-    graph = export.plan.graph
+    graph = export.compiled.graph
     dataset = evaluation.test_set(export.source.dataset, graph)
     if dataset is None:
         return None

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fedtiny.compiler.compile import Compiled, compile_graph
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.plan import ExecutionPlan
-from fedtiny.compiler.planner import plan
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices.profiles import DeviceProfile
 from fedtiny.devices.runner import BuildInfo, make_runner
@@ -32,8 +32,7 @@ class Export:
         source: The model as it was opened.
         before: The graph before pruning at export; None when nothing is pruned there.
         real: The float graph that was quantized or planned; None for a model that came as int8.
-        graph: The final graph: what model files hold.
-        plan: Its plan.
+        compiled: What is deployed.
         device: The board whose budgets apply, if one was named.
         pruned: Makes the final graph at another density.
         dtype: How weights are stored.
@@ -43,8 +42,7 @@ class Export:
     source: Source
     before: Graph | None
     real: Graph | None
-    graph: Graph
-    plan: ExecutionPlan
+    compiled: Compiled
     device: DeviceProfile | None
     pruned: Callable[[float], Graph]
     dtype: DType
@@ -58,24 +56,25 @@ def hint(export: Export, report: DeploymentReport) -> str:
         export: The model that does not fit.
         report: Its report, with the budgets that it exceeds.
     """
-    if _fits(plan(export.graph, export.plan.target, device=export.device), report):
+    whole, target = export.compiled.whole, export.compiled.plan.target
+    if _fits(compile_graph(whole, target, device=export.device), report):
         return "it fits with --ram balanced"
     for density in DENSITIES:
         if density >= report.model.density:
             continue
-        graph = export.pruned(density)
-        if _fits(plan(graph, export.plan.target, device=export.device), report):
+        if _fits(compile_graph(export.pruned(density), target, device=export.device), report):
             return f"it fits with --density {density}"
     return "no density fits: use a smaller input or fewer channels"
 
 
-def _fits(candidate: ExecutionPlan, report: DeploymentReport) -> bool:
+def _fits(compiled: Compiled, report: DeploymentReport) -> bool:
     """Whether another plan of the model fits, linked for its target where the first one was."""
+    candidate = compiled.plan
     totals = build.planned_totals(candidate, len(tables(candidate).constants))
     totals = replace(totals, stack_bytes=report.totals.stack_bytes)
     trial = replace(
         report,
-        model=build.describe_model(report.model.name, report.model.sha256, candidate.graph),
+        model=build.describe_model(report.model.name, report.model.sha256, compiled),
         layers=build.describe_layers(candidate),
         totals=totals,
         arena=build.describe_arena(candidate),

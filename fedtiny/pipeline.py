@@ -91,7 +91,7 @@ def export(
         RunnerError: The generated C did not build.
     """
     from fedtiny import export_folder
-    from fedtiny.compiler.planner import plan
+    from fedtiny.compiler.compile import compile_graph
     from fedtiny.exporters.format import Request, accepted, names
     from fedtiny.fitting import Export
     from fedtiny.source import open_source
@@ -110,16 +110,15 @@ def export(
         lowering = _Lowering(source, dtype or chip.dtype, calibration)
         graph = lowering.final(density)
         task.advance(1, "planning")
-        execution_plan = plan(graph, chip, ram, device=board)
+        compiled = compile_graph(graph, chip, ram, board)
         task.advance()
-    request = Request(graph, execution_plan, lowering.dtype, _io(graph, io))
+    request = Request(compiled.graph, compiled.plan, lowering.dtype, _io(graph, io))
     chosen = accepted(request, formats)
     made = Export(
         source=source,
         before=None if density is None else lowering.before,
         real=lowering.real(density),
-        graph=graph,
-        plan=execution_plan,
+        compiled=compiled,
         device=board,
         pruned=lowering.final,
         dtype=request.dtype,

@@ -55,7 +55,8 @@ def count(graph: Graph, name: str) -> int:
 def reads(node: Node, graph: Graph) -> NDArray[np.bool_]:
     """Which inputs a layer's outputs read with a weight that is not 0: `(outputs, inputs)`."""
     weights = graph[node.inputs[1]].value
-    taps = (weights != 0).reshape(weights.shape[0], -1, weights.shape[-1]).any(axis=1)
+    shape = (weights.shape[0], -1, weights.shape[-1])
+    taps: NDArray[np.bool_] = (weights != 0).reshape(shape).any(axis=1)
     groups = getattr(node.attributes, "groups", 1)
     if groups == 1:
         return taps

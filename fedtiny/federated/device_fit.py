@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 
 from fedtiny.compiler.calibration import Ranges, observe
+from fedtiny.compiler.compile import compile_graph
 from fedtiny.compiler.frontends.torch_module import from_sparse_model
 from fedtiny.compiler.passes import lower, quantize
-from fedtiny.compiler.planner import plan
 from fedtiny.compiler.serialize import tables
 from fedtiny.data import Dataset
 from fedtiny.devices import profiles
@@ -66,11 +66,13 @@ def _plan(model: SparseModel, ranges: Ranges, board: profiles.DeviceProfile) -> 
     target = profiles.target(board.target)
     with torch.no_grad():
         graph = lower(from_sparse_model(model))
-    planned = plan(quantize(graph, ranges) if target.dtype == "int8" else graph, target, "min")
+    graph = quantize(graph, ranges) if target.dtype == "int8" else graph
+    compiled = compile_graph(graph, target, "min")
+    planned = compiled.plan
     report = build.with_latency(
         DeploymentReport(
             fedtiny_version="",
-            model=build.describe_model("the candidate", "", planned.graph),
+            model=build.describe_model("the candidate", "", compiled),
             target=target.name,
             device=build.describe_device(board),
             layers=build.describe_layers(planned),

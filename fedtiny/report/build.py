@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Literal
 
 from fedtiny.compiler import cost, statistics
+from fedtiny.compiler.compile import Compiled
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.plan import ExecutionPlan, Layer
 from fedtiny.devices.profiles import DeviceProfile
@@ -28,25 +29,31 @@ PLANNER = "planner"
 
 
 def describe_model(
-    name: str, sha256: str, graph: Graph, io: Literal["int8", "float32"] | None = None
+    name: str, sha256: str, compiled: Compiled, io: Literal["int8", "float32"] | None = None
 ) -> ModelInfo:
     """Describe the model that was compiled.
 
     Args:
         name: Its name.
         sha256: Of its file.
-        graph: The final graph.
+        compiled: What is deployed of it.
         io: What the program exchanges with the application; None is the graph's own type.
     """
+    graph = compiled.whole
+    before, after = (sum(t.shape[-1] for t in g.activations()) for g in (graph, compiled.graph))
     return ModelInfo(
         name=name,
         sha256=sha256,
         density=statistics.model_density(graph),
         parameters=statistics.parameters(graph),
         macs=sum(statistics.macs(node, graph) for node in graph.nodes),
-        macs_nonzero=sum(statistics.macs_nonzero(node, graph) for node in graph.nodes),
+        macs_nonzero=sum(
+            statistics.macs_nonzero(node, compiled.graph) for node in compiled.graph.nodes
+        ),
         input=_tensor(graph, graph.inputs[0], io),
         output=_tensor(graph, graph.outputs[0], io),
+        channels=before,
+        channels_dropped=before - after,
     )
 
 

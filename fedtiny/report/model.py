@@ -66,9 +66,11 @@ class ModelInfo:
         density: nonzeros / total of all weights, biases not counted.
         parameters: Weights and biases, zeros counted.
         macs: Multiply-accumulates of one inference, zero weights counted.
-        macs_nonzero: Multiply-accumulates with a nonzero weight.
+        macs_nonzero: Those with a nonzero weight in what is deployed, without dead channels.
         input: The input tensor.
         output: The output tensor.
+        channels: Of all activations together; None where nothing counted them.
+        channels_dropped: Those of them that the deployed program need not make.
     """
 
     name: str
@@ -79,6 +81,8 @@ class ModelInfo:
     macs_nonzero: int
     input: TensorInfo
     output: TensorInfo
+    channels: int | None = None
+    channels_dropped: int | None = None
 
 
 @dataclass(frozen=True)

@@ -79,9 +79,12 @@ def _title(report: DeploymentReport) -> Text:
     place = report.target
     if device:
         place = f"{device.name} ({report.target}, {hertz_text(device.clock_hz)})"
+    dropped = model.channels_dropped
+    narrower = f", {dropped} of {model.channels} channels dropped" if dropped else ""
     return Text(f"{model.name} → {place}", style="bold") + Text(
         f"   density {density_text(model.density)}, {count_text(model.parameters)} parameters, "
         f"{count_text(model.macs_nonzero)} of {count_text(model.macs)} MACs"
+        f"{narrower}"
     )
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fedtiny.compiler.compile import Compiled
 from fedtiny.compiler.ir import Graph, Pattern
 from fedtiny.compiler.passes import round_float16
 from fedtiny.compiler.plan import ExecutionPlan
@@ -142,7 +143,7 @@ def test_runtimes_agree_with_the_reference(family, dtype, io, tmp_path):
     request = Request(graph, planned(family, dtype), dtype, io)
     expected = golden(graph, io)
     assert len(np.unique(expected.outputs)) > 1  # outputs that say something
-    model = describe_model("net", "", graph, io)
+    model = describe_model("net", "", Compiled(graph, graph, request.plan), io)
     columns = dict(zip(("litert", "litert-default", "onnxruntime"), range(3), strict=True))
     for name in (name for name in format.names() if name != "c"):
         if is_refused(name, family, dtype):

@@ -8,9 +8,14 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from fedtiny.compiler import channels
+from fedtiny.compiler.compile import compile_graph
 from fedtiny.compiler.ir import Graph, Pattern
 from fedtiny.compiler.passes import drop_dead_channels, prune_magnitude
+from fedtiny.compiler.plan import ExecutionPlan
+from fedtiny.compiler.planner import plan
 from fedtiny.compiler.reference import execute
+from fedtiny.devices.profiles import target
+from fedtiny.runtime.host_plan import run_plan
 from tests.graph_strategies import graphs, samples
 from tests.networks import Builder, autoencoder, dscnn, flattened, mobilenet, resnet8
 
@@ -119,9 +124,7 @@ def with_value(graph: Graph, layer: int, value: float) -> Graph:
     weights, bias = (graph[name] for name in node.inputs[1:])
     data, offsets = weights.data.copy(), bias.data.copy()
     data[1], offsets[1] = 0, value
-    return graph.rewrite(
-        graph.nodes, [replace(weights, data=data), replace(bias, data=offsets)]
-    )
+    return graph.rewrite(graph.nodes, [replace(weights, data=data), replace(bias, data=offsets)])
 
 
 @pytest.mark.quick
@@ -187,3 +190,18 @@ def test_blocks_of_pruned_weights_stay_whole():
 def test_a_network_without_dead_channels_is_left_alone():
     graph = resnet8()
     assert drop_dead_channels(graph) == graph
+
+
+@pytest.mark.parametrize(("network", "density"), [(resnet8, 0.1), (dscnn, 0.2), (dscnn, 0.05)])
+def test_a_narrower_program_is_not_slower_and_gives_the_same(network, density):
+    whole = prune_magnitude(network(), density)
+    core = target("cortex-m4")
+    fast, slow = compile_graph(whole, core, "speed").plan, plan(whole, core, "speed")
+    assert predicted(fast) < predicted(slow)
+    x = samples(whole, 1)
+    (found,) = run_plan(compile_graph(whole, target("c")).plan, list(x.values()))
+    np.testing.assert_array_equal(found, execute(whole, x)[whole.outputs[0]])
+
+
+def predicted(made: ExecutionPlan) -> float:
+    return sum(layer.instructions for layer in made.layers)

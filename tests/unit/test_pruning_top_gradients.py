@@ -57,6 +57,15 @@ def test_equal_to_the_dense_gradient(count: int) -> None:
             assert torch.allclose(found[name].values, expected.values, rtol=1e-4, atol=1e-7)
 
 
+def test_a_network_that_is_not_pruned_has_none() -> None:
+    module = create("resnet8", (2, 9, 9), 3)
+    x, y = batch((2, 9, 9))
+    names = prunable_blocks(module)[0]
+    masks = {n: torch.ones_like(module.get_parameter(n), dtype=torch.bool) for n in names}
+    found = top_gradients(module, masks, dict.fromkeys(names, 0), x, y)
+    assert all(found[name].indices.numel() == 0 for name in names)
+
+
 class Odd(nn.Module):
     """Grouped, dilated, padded by name, with a linear layer over positions."""
 

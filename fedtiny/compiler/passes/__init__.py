@@ -76,11 +76,11 @@ def prune_magnitude(graph: Graph, density: float) -> Graph:
     return apply(graph, [prune_magnitude_pass(density)])
 
 
-def drop_dead_channels(graph: Graph) -> Graph:
-    """Drop channels of a lowered or int8 graph; see `fedtiny.compiler.passes.drop_dead_channels`."""
+def drop_dead_channels(graph: Graph, multiple: int = 1) -> Graph:
+    """Make a graph narrower; see `fedtiny.compiler.passes.drop_dead_channels`."""
     from fedtiny.compiler.passes.drop_dead_channels import drop_dead_channels_pass
 
-    return apply(graph, [drop_dead_channels_pass()])
+    return apply(graph, [drop_dead_channels_pass(multiple)])
 
 
 def round_float16(graph: Graph) -> Graph:

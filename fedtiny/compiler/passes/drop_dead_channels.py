@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,9 +37,9 @@ from fedtiny.compiler.passes.base import NO_BATCH_NORM, NO_DEAD_CODE, ONE_READER
 from fedtiny.compiler.passes.eliminate_dead_code import eliminate_dead_code
 
 
-def drop_dead_channels_pass() -> Pass:
+def drop_dead_channels_pass(multiple: int = 1) -> Pass:
     """The pass; see `drop_dead_channels`."""
-    run = drop_dead_channels
+    run = partial(drop_dead_channels, multiple=multiple)
     return Pass("drop_dead_channels", (NO_BATCH_NORM, ONE_READER), (NO_DEAD_CODE,), run)
 
 
@@ -47,6 +48,7 @@ def drop_dead_channels(graph: Graph, multiple: int = 1) -> Graph:
 
     Args:
         graph: Float32, lowered, or int8. Names do not change.
+        multiple: Tensors that lose channels keep a multiple of this, where they had one.
     """
     while True:
         graph = eliminate_dead_code(_with_constant_operands(graph))

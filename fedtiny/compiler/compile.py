@@ -1,0 +1,72 @@
+"""From a quantized or lowered graph to what is deployed: dead channels dropped, then planned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fedtiny.compiler import cost
+from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.passes import drop_dead_channels
+from fedtiny.compiler.plan import ExecutionPlan
+from fedtiny.compiler.planner import RamMode, plan
+from fedtiny.compiler.serialize import tables
+from fedtiny.devices.profiles import DeviceProfile, Target
+
+WIDTHS = (1, 4)
+"""Multiples of channels that are tried: some kernels are faster on four channels at a time."""
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A model as it is deployed.
+
+    Attributes:
+        whole: The graph as it was given: the model that reports describe.
+        graph: Without dead channels: what model files hold.
+        plan: Of `graph`; its own graph has memory layouts too.
+    """
+
+    whole: Graph
+    graph: Graph
+    plan: ExecutionPlan
+
+
+def compile_graph(
+    whole: Graph, target: Target, ram: RamMode = "balanced", device: DeviceProfile | None = None
+) -> Compiled:
+    """Drop dead channels and plan; of several widths, the best plan by what `ram` asks for.
+
+    Args:
+        whole: Float32, lowered, or int8.
+        target: As for `plan`.
+        ram: As for `plan`; `"min"` compares arenas, the others predicted instructions.
+        device: As for `plan`; plans that fit it come first.
+
+    Raises:
+        UnsupportedError: As for `plan`.
+        UsageError: As for `plan`.
+    """
+    graphs: list[Graph] = []
+    for multiple in WIDTHS:
+        graph = drop_dead_channels(whole, multiple)
+        if all(_widths(graph) != _widths(other) for other in graphs):
+            graphs.append(graph)
+    made = [Compiled(whole, graph, plan(graph, target, ram, device=device)) for graph in graphs]
+    return made[0] if len(made) == 1 else min(made, key=lambda item: _rank(item.plan, ram, device))
+
+
+def _widths(graph: Graph) -> list[tuple[int, ...]]:
+    return [tensor.shape for tensor in graph.activations()]
+
+
+def _rank(
+    made: ExecutionPlan, ram: RamMode, device: DeviceProfile | None
+) -> tuple[bool, float, int]:
+    constants = len(tables(made).constants)
+    misfit = device is not None and (
+        made.arena_bytes > (device.sram_bytes or made.arena_bytes)
+        or constants > (device.flash_bytes or constants)
+    )
+    known = [layer.instructions for layer in made.layers if layer.instructions is not None]
+    instructions = sum(known) + cost.executor(made) if len(known) == len(made.layers) else 0.0
+    return misfit, float(made.arena_bytes) if ram == "min" else instructions, constants
