@@ -55,12 +55,13 @@ FEDTINY_INLINE fedtiny_sum32 scaled_sum(fedtiny_sum32 x, fedtiny_sum32 y,
 fedtiny_status fedtiny_add_planes_s8(const fedtiny_call *call) {
     const fedtiny_planes_add_s8_params *p = call->params;
     const int8_t *a = call->in[0], *b = call->in[1];
+    const fedtiny_scaling scaling = {p->multiplier_out, p->shift_out,  p->offset_out,
+                                     p->output_min,     p->output_max, p->ties};
     int8_t *out = call->out[0];
     for (size_t i = 0; i < p->elements; i += FEDTINY_PIXELS) {
         const fedtiny_sum32 sum =
             scaled_sum(widened(a + i, p->offset_a), widened(b + i, p->offset_b), p);
-        fedtiny_store_pixels(out + i, &sum, p->multiplier_out, p->shift_out, p->offset_out,
-                             p->output_min, p->output_max);
+        fedtiny_store_pixels(out + i, &sum, &scaling);
     }
     return FEDTINY_OK;
 }

@@ -1,21 +1,10 @@
 /* convert_layout from interleaved channels to padded channel planes, float. */
 #include "src/kernel.h"
-
-#include <string.h>
+#include "src/planes.h"
 
 fedtiny_status fedtiny_hwc_to_chw_f32(const fedtiny_call *call) {
     const fedtiny_convert_layout_params *p = call->params;
-    const float *pixels = call->in[0];
-    float *out = call->out[0];
-    memset(out, 0, p->size * sizeof(float));
-    for (size_t c = 0; c < p->channels; c++) {
-        float *to = out + p->lead + c * p->plane;
-        const float *from = pixels + c;
-        for (size_t y = 0; y < p->height; y++, to++) {
-            for (size_t x = 0; x < p->width; x++, from += p->channels) {
-                *to++ = *from;
-            }
-        }
-    }
+    const fedtiny_planes planes = FEDTINY_OUT_PLANES(p);
+    fedtiny_planes_from_pixels(&planes, call->in[0], call->out[0], 0, 4);
     return FEDTINY_OK;
 }

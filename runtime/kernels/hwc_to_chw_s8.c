@@ -1,21 +1,11 @@
 /* convert_layout from interleaved channels to padded channel planes, int8. */
 #include "src/kernel.h"
-
-#include <string.h>
+#include "src/planes.h"
 
 fedtiny_status fedtiny_hwc_to_chw_s8(const fedtiny_call *call) {
     const fedtiny_convert_layout_params *p = call->params;
-    const int8_t *pixels = call->in[0];
-    int8_t *out = call->out[0];
-    memset(out, p->zero_point, p->size);
-    for (size_t c = 0; c < p->channels; c++) {
-        int8_t *to = out + p->lead + c * p->plane;
-        const int8_t *from = pixels + c;
-        for (size_t y = 0; y < p->height; y++, to++) {
-            for (size_t x = 0; x < p->width; x++, from += p->channels) {
-                *to++ = *from;
-            }
-        }
-    }
+    const fedtiny_planes planes = FEDTINY_OUT_PLANES(p);
+    fedtiny_planes_from_pixels(&planes, call->in[0], call->out[0],
+                               (uint8_t)p->zero_point * 0x01010101u, 1);
     return FEDTINY_OK;
 }

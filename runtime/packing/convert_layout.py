@@ -33,7 +33,7 @@ def pack(node: Node, graph: Graph) -> Packed:
             "channels": p.channels,
             "lead": p.lead,
             "plane": p.plane,
-            "size": p.size,
+            "tail": p.tail,
             "zero_point": int(zero.zero_point) if zero else 0,
         }
     )
@@ -45,8 +45,14 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Elements; image rows of all planes; bytes of all planes."""
+    """Elements moved one by one, vectors of them moved at once; image rows, bytes of all planes."""
     tensor = graph[node.output]
     p = planes(tensor)
-    bytes_ = p.size * np.dtype(tensor.dtype).itemsize
-    return {"outputs": tensor.size, "image_rows": p.height * p.channels, "bytes": bytes_}
+    size = np.dtype(tensor.dtype).itemsize
+    at_once = p.width * size // 16 if tensor.layout == "chw" and p.channels == 3 else 0
+    return {
+        "outputs": tensor.size - p.channels * p.height * at_once * 16 // size,
+        "vectors": p.channels * p.height * at_once,
+        "image_rows": p.height * p.channels,
+        "bytes": p.size * size,
+    }

@@ -151,6 +151,17 @@ def int8_clamp(node: Node, graph: Graph) -> dict[str, int | float]:
     return {"output_min": low, "output_max": high}
 
 
+def ties(node: Node, graph: Graph) -> int:
+    """1 where halves of negative numbers show in an int8 node: its clamp does not hide them.
+
+    Such a node has no activation, so that its clamp is that of int8.
+    """
+    low, high = clamp_limits(node, graph)
+    seen = low < zero_point_of(graph, node.output)
+    assert not seen or (low, high) == (-128, 127)
+    return int(seen)
+
+
 def clamp(node: Node, graph: Graph) -> dict[str, int | float]:
     """`output_min` and `output_max`."""
     return int8_clamp(node, graph) if graph[node.output].dtype == "int8" else float_clamp(node)

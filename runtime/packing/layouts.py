@@ -55,9 +55,14 @@ class Planes:
         return _rounded(self.pitch + 1)
 
     @property
+    def tail(self) -> int:
+        """After the last plane: what vectors read beyond it."""
+        return 2 * VECTOR
+
+    @property
     def size(self) -> int:
         """Of the whole tensor."""
-        return self.lead + self.channels * self.plane + 2 * VECTOR
+        return self.lead + self.channels * self.plane + self.tail
 
 
 def planes(tensor: Tensor) -> Planes:

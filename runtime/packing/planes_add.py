@@ -26,7 +26,7 @@ def supports(node: Node, graph: Graph) -> bool:
     if tensors[0].dtype != "int8":
         return True
     found = add_parameters(node, graph)
-    return found.left_shift == LEFT_SHIFT and found.shift_out <= 0
+    return found.left_shift == LEFT_SHIFT and found.shift_out < 0
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
@@ -42,6 +42,7 @@ def pack(node: Node, graph: Graph) -> Packed:
     if graph[node.output].dtype == "int8":
         params |= asdict(add_parameters(node, graph))
         del params["left_shift"]
+        params["ties"] = geometry.ties(node, graph)
     return Packed(params)
 
 

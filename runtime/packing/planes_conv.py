@@ -1,9 +1,6 @@
 """Convolution over nonzeros on padded channel planes: a nonzero is a byte offset and a value.
 
-Offsets count from what tap 0 of an output plane's first pixel reads. Where the output planes have
-the pitch of the input planes (stride 1, same size) they point into the input itself; otherwise into
-scratch, where the kernel splits each input plane into one plane for every phase of the stride, with
-the pitch of the output.
+Offsets count from what tap 0 of an output plane's first pixel reads; `planes_source` says where.
 """
 
 from __future__ import annotations
@@ -15,7 +12,15 @@ from fedtiny.compiler.ir import Graph, Node
 from fedtiny.runtime.contract import Access, Constant, Packed, RowContract
 from fedtiny.runtime.packing import geometry
 from fedtiny.runtime.packing.geometry import Window
-from fedtiny.runtime.packing.layouts import VECTOR, planes
+from fedtiny.runtime.packing.layouts import planes
+from fedtiny.runtime.packing.planes_source import (
+    Source,
+    compact_start,
+    direct,
+    pixel_vectors,
+    scratch_elements,
+    source,
+)
 
 MOST_STRIDE = 8
 TILE_VECTORS = 24
@@ -34,15 +39,14 @@ def supports(node: Node, graph: Graph) -> bool:
     right = (w.out_w - 1) * w.stride_w + w.kernel_w - 1 - w.pad_left
     if max(w.pad_top, w.pad_left) > 1 or last > w.in_h or right > w.in_w:
         return False
-    return _direct(w) or (w.kernel_w - 1) // w.stride_w <= 1
+    return direct(w) or (w.kernel_w - 1) // w.stride_w <= 1
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
-    """One step that reads its whole input; the scratch holds the phases of the stride."""
-    w = geometry.window(node, graph)
+    """One step that reads its whole input; the scratch holds what taps do not read directly."""
     reads, writes = Access(node.inputs[0], 1, 0), Access(node.output, 1, 1)
-    size = 0 if _direct(w) else w.in_c * _split_size(w) + 3 * VECTOR
-    return RowContract((reads,), writes, 1, size * geometry.element_bytes(node, graph))
+    size = scratch_elements(node, graph) * geometry.element_bytes(node, graph)
+    return RowContract((reads,), writes, 1, size)
 
 
 def pack(node: Node, graph: Graph) -> Packed:
@@ -60,23 +64,23 @@ def pack(node: Node, graph: Graph) -> Packed:
 
 
 def geometry_params(node: Node, graph: Graph) -> dict[str, int | float]:
-    """Fields of a parameter struct that say where planes, phases and padding lie."""
-    w = geometry.window(node, graph)
+    """Fields of a parameter struct that say where planes, their parts and padding lie."""
+    w, found = geometry.window(node, graph), source(node, graph)
     before, after = planes(graph[node.inputs[0]]), planes(graph[node.output])
-    top, left = (0, 0) if _direct(w) else _phases(w)
     return {
         **w.params("in_c", "stride_h", "stride_w", "out_c", "out_h", "out_w"),
         "in_start": before.lead - w.pad_top * before.pitch - w.pad_left,
         "in_plane": before.plane,
         "in_pitch": before.pitch,
         "in_rows": w.pad_top + w.in_h + 1,
-        "phases_h": top,
-        "phases_w": left,
-        "rows": _split_rows(w),
-        "phase": _phase_size(w),
+        "parts_h": found.top,
+        "parts_w": found.left,
+        "rows": found.rows,
+        "part": found.part,
+        "compact": compact_start(w, found) if found.mode == "columns" else 0,
         "out_lead": after.lead,
         "out_plane": after.plane,
-        "out_tail": 2 * VECTOR,
+        "out_tail": after.tail,
     }
 
 
@@ -113,24 +117,46 @@ def scatter(
     return found.T.reshape(shape) if node.op == "depthwise_conv2d" else found.reshape(shape)
 
 
-def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Work by what it grows with: vectors of 16 bytes, nonzeros and channels a tile, rows."""
+def features(node: Node, graph: Graph, tile_vectors: int = TILE_VECTORS) -> dict[str, float]:
+    """Work by what it grows with: vectors, nonzeros and channels a tile, then the output's.
+
+    Args:
+        node: The node.
+        graph: Its graph.
+        tile_vectors: Vectors of 16 bytes that a tile holds.
+    """
     w = geometry.window(node, graph)
     nonzeros = int(np.count_nonzero(geometry.weights_of(node, graph)))
-    vectors = -(-w.out_h * (w.out_w + 1) * geometry.element_bytes(node, graph) // 16)
-    tiles = -(-vectors // TILE_VECTORS)
-    split = 0 if _direct(w) else w.in_c * _split_size(w)
+    found = output_features(node, graph)
+    vectors = found["vectors"] / w.out_c
+    tiles = -(-vectors // tile_vectors)
     return {
         "nonzero_macs": nonzeros * w.out_h * w.out_w,
         "vector_macs": nonzeros * vectors,
         "tile_nonzeros": nonzeros * tiles,
         "tile_channels": w.out_c * tiles,
-        "vectors": w.out_c * vectors,
+        **found,
+    }
+
+
+def output_features(node: Node, graph: Graph) -> dict[str, float]:
+    """What does not grow with weights: vectors of 16 bytes, rows and planes, what is moved."""
+    w, found = geometry.window(node, graph), source(node, graph)
+    rows = w.in_c * found.top * found.rows
+    return {
+        "vectors": w.out_c * pixel_vectors(node, graph),
         "image_rows": w.out_c * w.out_h,
         "planes": w.out_c,
-        "split": split,
-        "split_rows": split // (w.out_w + 1),
+        **dict.fromkeys(("split", "split_rows", "column_rows", "compact_rows"), 0),
+        **_moved(w, found, rows, geometry.element_bytes(node, graph)),
     }
+
+
+def _moved(w: Window, found: Source, rows: int, element_bytes: int) -> dict[str, float]:
+    if found.mode == "columns":
+        return {"column_rows": rows * found.left, "compact_rows": w.out_c * w.out_h}
+    vectors = -(-found.pitch * element_bytes // 16) * found.left
+    return {"split": rows * vectors, "split_rows": rows}
 
 
 def taps(node: Node, graph: Graph) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
@@ -144,42 +170,11 @@ def taps(node: Node, graph: Graph) -> tuple[NDArray[np.generic], NDArray[np.int6
     ky, kx, c = np.meshgrid(
         np.arange(w.kernel_h), np.arange(w.kernel_w), np.arange(inputs), indexing="ij"
     )
-    if _direct(w):
-        before = planes(graph[node.inputs[0]])
-        plane, within = before.plane, ky * before.pitch + kx
-    else:
-        _, across = _phases(w)
-        plane, one = _split_size(w), _phase_size(w)
-        phase = ky % w.stride_h * across + kx % w.stride_w
-        within = phase * one + ky // w.stride_h * (w.out_w + 1) + kx // w.stride_w
+    found = source(node, graph)
+    plane, within = found.plane, found.offset(w, ky, kx)
     group = np.arange(w.out_c) // (w.out_c // w.groups)
     first = (group * inputs * plane)[:, None]
     offsets = (first + (c * plane + within).reshape(1, -1)) * geometry.element_bytes(node, graph)
     weights = geometry.weights_of(node, graph)
     rows = weights.reshape(-1, w.out_c).T if depthwise else weights.reshape(w.out_c, -1)
     return rows, offsets.astype(np.int64)
-
-
-def _direct(w: Window) -> bool:
-    """Whether taps can point into the input planes: pitches are equal, offsets are distinct."""
-    same = (w.out_h, w.out_w, w.stride_h, w.stride_w) == (w.in_h, w.in_w, 1, 1)
-    return same and w.kernel_w <= min(3, w.in_w + 1)
-
-
-def _phases(w: Window) -> tuple[int, int]:
-    return min(w.stride_h, w.kernel_h), min(w.stride_w, w.kernel_w)
-
-
-def _split_rows(w: Window) -> int:
-    return w.out_h + (w.kernel_h - 1) // w.stride_h
-
-
-def _split_size(w: Window) -> int:
-    """Elements of all phases of one input plane."""
-    top, left = _phases(w)
-    return top * left * _phase_size(w)
-
-
-def _phase_size(w: Window) -> int:
-    """Elements of one phase of one input plane, with room for the last vector of its last row."""
-    return -(-(_split_rows(w) * (w.out_w + 1) + VECTOR) // VECTOR) * VECTOR

@@ -17,14 +17,21 @@ from fedtiny.runtime.packing import geometry, planes_conv, requantization
 
 GROUP_SUM = 255
 GROUP_SIZE = 255
+TILE_VECTORS = 4
+"""Of 16 pixels that a tile holds."""
 
 
 def supports(node: Node, graph: Graph) -> bool:
     """What `planes_conv` supports, where accumulators stay small and are scaled down."""
     if not planes_conv.supports(node, graph) or not requantization.conv_fits(node, graph):
         return False
+    return scaling_fits(node, graph)
+
+
+def scaling_fits(node: Node, graph: Graph) -> bool:
+    """Whether vectors can scale the accumulators: shifts to the right, below 0 where ties show."""
     _, shifts = conv_multipliers(node, graph)
-    return int(shifts.max()) <= 0
+    return int(shifts.max()) <= (-1 if geometry.ties(node, graph) else 0)
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
@@ -39,17 +46,20 @@ def pack(node: Node, graph: Graph) -> Packed:
     for row, places in zip(weights.astype(np.int64), offsets, strict=True):
         bins = _bins(row)
         groups.append(len(bins))
-        sizes += [len(one) for one in bins]
+        sizes += [len(one) - 1 for one in bins]
         order = [tap for one in bins for tap in one]
         where += places[order].tolist()
         values += row[order].tolist()
     sums = weights.astype(np.int64).sum(1)
     params = planes_conv.geometry_params(node, graph) | geometry.clamp(node, graph)
     params["output_zero_point"] = zero_point_of(graph, node.output)
+    params["ties"] = geometry.ties(node, graph)
     bias = geometry.folded(node, graph, sums)
     constants = (
         Constant("groups", np.array(groups, np.uint16), "uint16 (out_c): groups of nonzeros", 2),
-        Constant("sizes", np.array(sizes, np.uint8), "uint8 (groups): nonzeros of each group", 1),
+        Constant(
+            "sizes", np.array(sizes, np.uint8), "uint8 (groups): nonzeros of each group, less 1", 1
+        ),
         Constant("offsets", np.array(where, np.uint32), "uint32 (nonzeros): bytes"),
         Constant("weights", np.array(values, np.int8), "int8 (nonzeros)", 1),
         Constant("bias", bias, f"int32 ({bias.size}), folded"),
@@ -62,18 +72,19 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     """The weights as the graph has them."""
     weights, _ = planes_conv.taps(node, graph)
     groups, sizes, where, values = (packed.constants[i].array for i in range(4))
-    per_group = iter(sizes.astype(np.int64).tolist())
+    per_group = iter((sizes.astype(np.int64) + 1).tolist())
     counts = [sum(next(per_group) for _ in range(int(n))) for n in groups]
     return planes_conv.scatter(counts, where, values, node, graph).astype(weights.dtype)
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Those of `planes_conv`, and groups by vector."""
-    found = planes_conv.features(node, graph)
+    """Those of `planes_conv`, and groups by vector and by tile."""
+    found = planes_conv.features(node, graph, TILE_VECTORS)
     weights, _ = planes_conv.taps(node, graph)
     groups = sum(len(_bins(row)) for row in weights.astype(np.int64))
-    vectors = found["vectors"] / max(1.0, found["planes"])
-    return {**found, "group_vectors": groups * vectors}
+    vectors = found["vectors"] / found["planes"]
+    tiles = found["tile_channels"] / found["planes"]
+    return {**found, "group_vectors": groups * vectors, "tile_groups": groups * tiles}
 
 
 def _bins(row: NDArray[np.int64]) -> list[list[int]]:

@@ -3,12 +3,12 @@
  * Nonzeros come in groups whose weights have magnitudes of at most 255 in sum, so that a group's
  * products add up in 16 bits. Padding holds the input's zero point, the bias what that adds. */
 #include "src/planes_conv_s8.h"
+#include "src/planes.h"
 #include "src/simd_s8.h"
 
 enum { TILE = 4 }; /* vectors of pixels: 4 * 4 sums of 32 bits and 4 * 2 of 16 stay in registers */
 
 typedef struct {
-    const fedtiny_planes_conv_s8_params *params;
     const int8_t *in; /* what tap 0 of output pixel 0 reads */
     int8_t *out;      /* pixel 0 of plane 0 */
     const uint16_t *groups;
@@ -18,48 +18,103 @@ typedef struct {
     const int32_t *bias;
     const int32_t *multipliers;
     const int8_t *shifts;
+    fedtiny_scaling scaling; /* multiplier and shift are those of a channel */
+    size_t channels;
+    size_t plane; /* elements from output plane to output plane */
 } job_t;
 
+/* sums += weight * a run of pixels. */
+FEDTINY_INLINE void add_tap(fedtiny_sum16 *sum, const int8_t *x, fedtiny_weight w, int count) {
+    fedtiny_pixels run[TILE];
+    fedtiny_pixels_load_run(x, run, count);
+    FEDTINY_UNROLL
+    for (int i = 0; i < count; i++) {
+        fedtiny_add_products(&sum[i], run[i], w);
+    }
+}
+
+/* Where a kernel stands in the nonzeros. */
+typedef struct {
+    const uint8_t *size;
+    const uint32_t *offset;
+    const int8_t *weight;
+} place_t;
+
+/* The products of the next group. */
+FEDTINY_INLINE void add_group(fedtiny_sum16 *sum, const int8_t *in, place_t *at, int count) {
+    fedtiny_pixels run[TILE];
+    const fedtiny_weight w = fedtiny_weight_next(&at->weight);
+    fedtiny_pixels_load_run(in + *at->offset++, run, count);
+    FEDTINY_UNROLL
+    for (int i = 0; i < count; i++) {
+        sum[i] = fedtiny_products(run[i], w);
+    }
+    size_t left = *at->size++;
+    if (left % 2 != 0) {
+        add_tap(sum, in + *at->offset++, fedtiny_weight_next(&at->weight), count);
+    }
+    for (left /= 2; left > 0; left--) {
+        add_tap(sum, in + *at->offset++, fedtiny_weight_next(&at->weight), count);
+        add_tap(sum, in + *at->offset++, fedtiny_weight_next(&at->weight), count);
+    }
+}
+
 /* `count` vectors of pixels from pixel `first` on, of every output channel. */
-FEDTINY_INLINE void run_tile(const job_t *job, size_t first, int count) {
-    const fedtiny_planes_conv_s8_params *p = job->params;
+FEDTINY_INLINE void run_tile(const job_t *job, size_t first, int count, int ties) {
     const int8_t *in = job->in + first;
-    const uint8_t *size = job->sizes;
-    const uint32_t *offset = job->offsets;
-    const int8_t *weight = job->weights;
+    place_t at = {job->sizes, job->offsets, job->weights};
     int8_t *out = job->out + first;
-    for (size_t c = 0; c < p->out_c; c++, out += p->out_plane) {
+    fedtiny_scaling scaling = job->scaling;
+    scaling.ties = ties;
+    FEDTINY_ONE_REGISTER(in);
+    for (size_t c = 0; c < job->channels; c++, out += job->plane) {
+        const fedtiny_sum32 start = fedtiny_start(job->bias[c]);
         fedtiny_sum32 sum[TILE];
-        FEDTINY_UNROLL
-        for (int i = 0; i < count; i++) {
-            sum[i] = fedtiny_start(job->bias[c]);
-        }
-        for (size_t group = job->groups[c]; group > 0; group--) {
-            fedtiny_sum16 part[TILE];
-            const int8_t *x = in + *offset++;
+        size_t groups = job->groups[c];
+        if (groups == 0) {
             FEDTINY_UNROLL
             for (int i = 0; i < count; i++) {
-                part[i] = fedtiny_products(x + i * FEDTINY_PIXELS, *weight);
+                sum[i] = start;
             }
-            weight++;
-            for (size_t left = *size++; left > 1; left--, weight++) {
-                x = in + *offset++;
+        } else {
+            fedtiny_sum16 part[TILE];
+            add_group(part, in, &at, count);
+            FEDTINY_UNROLL
+            for (int i = 0; i < count; i++) {
+                sum[i] = fedtiny_with(start, part[i]);
+            }
+            while (--groups > 0) {
+                fedtiny_sum16 more[TILE];
+                add_group(more, in, &at, count);
                 FEDTINY_UNROLL
                 for (int i = 0; i < count; i++) {
-                    fedtiny_add_products(&part[i], x + i * FEDTINY_PIXELS, *weight);
+                    sum[i] = fedtiny_with(sum[i], more[i]);
                 }
             }
-            FEDTINY_UNROLL
-            for (int i = 0; i < count; i++) {
-                fedtiny_add_sum(&sum[i], part[i]);
-            }
         }
+        scaling.multiplier = job->multipliers[c];
+        scaling.shift = job->shifts[c];
         FEDTINY_UNROLL
         for (int i = 0; i < count; i++) {
-            fedtiny_store_pixels(out + i * FEDTINY_PIXELS, &sum[i], job->multipliers[c],
-                                 job->shifts[c], p->output_zero_point, p->output_min,
-                                 p->output_max);
+            fedtiny_store_pixels(out + i * FEDTINY_PIXELS, &sum[i], &scaling);
         }
+    }
+}
+
+FEDTINY_INLINE void choose_tile(const job_t *job, size_t first, size_t count, int ties) {
+    switch (count) {
+    case 1:
+        run_tile(job, first, 1, ties);
+        break;
+    case 2:
+        run_tile(job, first, 2, ties);
+        break;
+    case 3:
+        run_tile(job, first, 3, ties);
+        break;
+    default:
+        run_tile(job, first, TILE, ties);
+        break;
     }
 }
 
@@ -69,101 +124,34 @@ static void run_tiles(const job_t *job, size_t pixels) {
     const size_t tiles = (vectors + TILE - 1) / TILE;
     size_t done = 0;
     for (size_t tile = 0; tile < tiles; tile++) {
-        const size_t count = (vectors - done) / (tiles - tile);
-        const size_t first = done * FEDTINY_PIXELS;
-        switch (count) {
-        case 1:
-            run_tile(job, first, 1);
-            break;
-        case 2:
-            run_tile(job, first, 2);
-            break;
-        case 3:
-            run_tile(job, first, 3);
-            break;
-        default:
-            run_tile(job, first, TILE);
-            break;
+        const size_t count = (vectors - done) / (tiles - tile), first = done * FEDTINY_PIXELS;
+        if (job->scaling.ties) {
+            choose_tile(job, first, count, 1);
+        } else {
+            choose_tile(job, first, count, 0);
         }
         done += count;
     }
 }
 
-/* Phases `0 .. phases - 1` of one row: to[phase * distance + i] = from[i * stride + phase]. Up to a
- * vector more than `count` is written. */
-static void split_row(int8_t *to, size_t distance, const int8_t *from, size_t count, size_t stride,
-                      size_t phases) {
-    if (stride == 2) {
-        for (size_t i = 0; i < count; i += FEDTINY_PIXELS) {
-            fedtiny_split_pixels(to + i, phases == 2 ? to + distance + i : NULL, from + 2 * i);
-        }
-        return;
-    }
-    for (size_t phase = 0; phase < phases; phase++) {
-        for (size_t i = 0; i < count; i++) {
-            to[phase * distance + i] = from[i * stride + phase];
-        }
-    }
-}
-
-/* Scratch becomes (in_c, phases_h, phases_w, phase); a phase is (rows, pitch) and some room. */
-static void split(const fedtiny_planes_conv_s8_params *p, const int8_t *in, int8_t *to) {
-    const size_t pitch = p->out_w + 1u, size = p->phase;
-    for (size_t c = 0; c < p->in_c; c++, in += p->in_plane) {
-        for (size_t top = 0; top < p->phases_h; top++, to += p->phases_w * size) {
-            for (size_t row = 0; row < p->rows; row++) {
-                const size_t from = row * p->stride_h + top;
-                if (from < p->in_rows) {
-                    split_row(to + row * pitch, size, in + from * p->in_pitch, pitch, p->stride_w,
-                              p->phases_w);
-                }
-            }
-        }
-    }
-}
-
-static void zero(int8_t *to, size_t count, int8_t value) {
-    const fedtiny_sum32 none = fedtiny_start(0);
-    for (; count >= FEDTINY_PIXELS; count -= FEDTINY_PIXELS, to += FEDTINY_PIXELS) {
-        fedtiny_store_pixels(to, &none, 0, 0, value, value, value);
-    }
-    for (; count > 0; count--) {
-        *to++ = value;
-    }
-}
-
-/* Padding right of every image row, and from the last image row to the next plane. */
-static void clear(const fedtiny_planes_conv_s8_params *p, int8_t *out) {
-    const size_t pitch = p->out_w + 1u, pixels = p->out_h * pitch;
-    for (size_t c = 0; c < p->out_c; c++, out += p->out_plane) {
-        for (size_t row = 0; row < p->out_h; row++) {
-            out[row * pitch + p->out_w] = p->output_zero_point;
-        }
-        zero(out + pixels, p->out_plane - pixels, p->output_zero_point);
-    }
-}
-
 fedtiny_status fedtiny_planes_conv_s8(const fedtiny_call *call) {
     const fedtiny_planes_conv_s8_params *p = call->params;
-    const int8_t *in = (const int8_t *)call->in[0] + p->in_start;
-    int8_t *out = call->out[0];
-    if (p->phases_h != 0) {
-        split(p, in, call->scratch);
-        in = call->scratch;
-    }
-    const job_t job = {p,
-                       in,
-                       out + p->out_lead,
+    const fedtiny_planes planes = FEDTINY_PLANES(p);
+    const fedtiny_planes_run run = fedtiny_planes_begin(
+        &planes, (const int8_t *)call->in[0] + p->in_start, call->scratch, call->out[0], 1);
+    const job_t job = {run.in,
+                       run.out,
                        fedtiny_constant(call, p->groups),
                        fedtiny_constant(call, p->sizes),
                        fedtiny_constant(call, p->offsets),
                        fedtiny_constant(call, p->weights),
                        fedtiny_constant(call, p->bias),
                        fedtiny_constant(call, p->multipliers),
-                       fedtiny_constant(call, p->shifts)};
-    run_tiles(&job, (size_t)p->out_h * (p->out_w + 1u));
-    zero(out, p->out_lead, p->output_zero_point);
-    clear(p, out + p->out_lead);
-    zero(out + p->out_lead + (size_t)p->out_c * p->out_plane, p->out_tail, p->output_zero_point);
+                       fedtiny_constant(call, p->shifts),
+                       {0, 0, p->output_zero_point, p->output_min, p->output_max, p->ties},
+                       p->out_c,
+                       run.plane};
+    run_tiles(&job, run.pixels);
+    fedtiny_planes_end(&planes, &run, call->out[0], (uint8_t)p->output_zero_point * 0x01010101u, 1);
     return FEDTINY_OK;
 }

@@ -6,6 +6,7 @@
 #define FEDTINY_SIMD_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #define FEDTINY_INLINE static inline __attribute__((always_inline))
 
@@ -20,6 +21,7 @@
 
 #include <arm_neon.h>
 
+#define FEDTINY_VECTORS 1
 enum { FEDTINY_LANES = 4 };
 typedef float32x4_t fedtiny_v;
 
@@ -38,8 +40,36 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return vfmaq_f32(sum, a, b);
 }
-FEDTINY_INLINE fedtiny_v fedtiny_v_clamp(fedtiny_v v, fedtiny_v low, fedtiny_v high) {
-    return vminq_f32(vmaxq_f32(v, low), high);
+/* Two offsets by one instruction. They never change: no memory is named. */
+FEDTINY_INLINE void fedtiny_offsets2(const uint32_t *from, size_t *a, size_t *b) {
+    __asm__("ldp %w0, %w1, [%2]" : "=&r"(*a), "=r"(*b) : "r"(from));
+}
+/* Four weights; one of them times a vector is added to a sum. */
+typedef float32x4_t fedtiny_weights;
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_load(const float *from) {
+    return vld1q_f32(from);
+}
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_one(const float *from) {
+    return vld1q_dup_f32(from);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_fma_weight(fedtiny_v sum, fedtiny_v a, fedtiny_weights w,
+                                              int which) {
+    switch (which) { /* the instruction has the number in it */
+    case 0:
+        return vfmaq_laneq_f32(sum, a, w, 0);
+    case 1:
+        return vfmaq_laneq_f32(sum, a, w, 1);
+    case 2:
+        return vfmaq_laneq_f32(sum, a, w, 2);
+    default:
+        return vfmaq_laneq_f32(sum, a, w, 3);
+    }
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_max(fedtiny_v v, fedtiny_v low) {
+    return vmaxq_f32(v, low);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_min(fedtiny_v v, fedtiny_v high) {
+    return vminq_f32(v, high);
 }
 /* The two vectors from element `first` (a constant) on, by one instruction: compilers rarely pair
  * loads. */
@@ -48,17 +78,17 @@ FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, 
             : "=&w"(*a), "=w"(*b)
             : "r"(from), "i"(4 * first), "m"(*(const float (*)[128])from));
 }
-/* Elements 0, 2, 4, ... and 1, 3, 5, ... of two vectors. */
-FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_v *odd) {
-    const float32x4x2_t both = vld2q_f32(from);
-    *even = both.val[0];
-    *odd = both.val[1];
+FEDTINY_INLINE void fedtiny_v_store2(float *to, int first, fedtiny_v a, fedtiny_v b) {
+    __asm__("stp %q1, %q2, [%3, %4]"
+            : "=m"(*(float (*)[8])(to + first))
+            : "w"(a), "w"(b), "r"(to), "i"(4 * first));
 }
 
 #elif defined(__AVX2__) && defined(__FMA__)
 
 #include <immintrin.h>
 
+#define FEDTINY_VECTORS 1
 enum { FEDTINY_LANES = 8 };
 typedef __m256 fedtiny_v;
 
@@ -77,26 +107,41 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return _mm256_fmadd_ps(a, b, sum);
 }
-FEDTINY_INLINE fedtiny_v fedtiny_v_clamp(fedtiny_v v, fedtiny_v low, fedtiny_v high) {
-    return _mm256_min_ps(_mm256_max_ps(v, low), high);
+FEDTINY_INLINE void fedtiny_offsets2(const uint32_t *from, size_t *a, size_t *b) {
+    *a = from[0];
+    *b = from[1];
+}
+typedef const float *fedtiny_weights;
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_load(const float *from) {
+    return from;
+}
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_one(const float *from) {
+    return from;
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_fma_weight(fedtiny_v sum, fedtiny_v a, fedtiny_weights w,
+                                              int which) {
+    return _mm256_fmadd_ps(a, _mm256_broadcast_ss(w + which), sum);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_max(fedtiny_v v, fedtiny_v low) {
+    return _mm256_max_ps(v, low);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_min(fedtiny_v v, fedtiny_v high) {
+    return _mm256_min_ps(v, high);
 }
 FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
     *a = _mm256_loadu_ps(from + first);
     *b = _mm256_loadu_ps(from + first + 8);
 }
-FEDTINY_INLINE fedtiny_v fedtiny_v_in_order(__m256 mixed) {
-    return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(mixed), 0xd8));
-}
-FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_v *odd) {
-    const __m256 a = _mm256_loadu_ps(from), b = _mm256_loadu_ps(from + 8);
-    *even = fedtiny_v_in_order(_mm256_shuffle_ps(a, b, 0x88));
-    *odd = fedtiny_v_in_order(_mm256_shuffle_ps(a, b, 0xdd));
+FEDTINY_INLINE void fedtiny_v_store2(float *to, int first, fedtiny_v a, fedtiny_v b) {
+    _mm256_storeu_ps(to + first, a);
+    _mm256_storeu_ps(to + first + 8, b);
 }
 
 #else
 
 #include <math.h>
 
+#define FEDTINY_VECTORS 0
 enum { FEDTINY_LANES = 1 };
 typedef float fedtiny_v;
 
@@ -115,28 +160,102 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return fmaf(a, b, sum);
 }
-FEDTINY_INLINE fedtiny_v fedtiny_v_clamp(fedtiny_v v, fedtiny_v low, fedtiny_v high) {
-    v = v < low ? low : v;
+FEDTINY_INLINE void fedtiny_offsets2(const uint32_t *from, size_t *a, size_t *b) {
+    *a = from[0];
+    *b = from[1];
+}
+typedef const float *fedtiny_weights;
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_load(const float *from) {
+    return from;
+}
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_one(const float *from) {
+    return from;
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_fma_weight(fedtiny_v sum, fedtiny_v a, fedtiny_weights w,
+                                              int which) {
+    return fmaf(a, w[which], sum);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_max(fedtiny_v v, fedtiny_v low) {
+    return v < low ? low : v;
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_min(fedtiny_v v, fedtiny_v high) {
     return v > high ? high : v;
 }
 FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
     *a = from[first];
     *b = from[first + 1];
 }
-FEDTINY_INLINE void fedtiny_v_split(const float *from, fedtiny_v *even, fedtiny_v *odd) {
-    *even = from[0];
-    *odd = from[1];
+FEDTINY_INLINE void fedtiny_v_store2(float *to, int first, fedtiny_v a, fedtiny_v b) {
+    to[first] = a;
+    to[first + 1] = b;
 }
 
 #endif
 
-/* Vectors that one tile keeps in registers: those that leave room for operands. */
-#if defined(__aarch64__) && defined(__clang__)
+/* Vectors that one tile keeps in registers: those that leave room for operands. FEDTINY_TILES_n(X)
+ * is X(1) X(2) ... for all that a tile with n sums for every vector may have. */
+#define FEDTINY_UP_TO_3(X)  X(1) X(2) X(3)
+#define FEDTINY_UP_TO_6(X)  FEDTINY_UP_TO_3(X) X(4) X(5) X(6)
+#define FEDTINY_UP_TO_12(X) FEDTINY_UP_TO_6(X) X(7) X(8) X(9) X(10) X(11) X(12)
+#if defined(__aarch64__) && defined(__ARM_NEON)
+#if defined(__clang__)
 enum { FEDTINY_TILE = 20 }; /* it spills when there are more */
-#elif defined(__aarch64__)
+#else
 enum { FEDTINY_TILE = 24 };
+#endif
+#define FEDTINY_TILES_1(X)                                                                         \
+    FEDTINY_UP_TO_12(X)                                                                            \
+    X(13) X(14) X(15) X(16) X(17) X(18) X(19) X(20) X(21) X(22) X(23) X(24)
+#define FEDTINY_TILES_2 FEDTINY_UP_TO_12
+#define FEDTINY_TILES_4 FEDTINY_UP_TO_6
+#define FEDTINY_PORTABLE(statement)
+#elif FEDTINY_VECTORS
+enum { FEDTINY_TILE = 12 };
+#define FEDTINY_TILES_1 FEDTINY_UP_TO_12
+#define FEDTINY_TILES_2 FEDTINY_UP_TO_6
+#define FEDTINY_TILES_4 FEDTINY_UP_TO_3
+#define FEDTINY_PORTABLE(statement)
 #else
 enum { FEDTINY_TILE = 12 };
+#define FEDTINY_TILES_1(X)
+#define FEDTINY_TILES_2(X)
+#define FEDTINY_TILES_4(X)
+#define FEDTINY_PORTABLE(statement) statement /* loops over any count */
 #endif
+
+/* `count` vectors in a row. */
+FEDTINY_INLINE void fedtiny_v_load_run(const float *from, fedtiny_v *run, int count) {
+    FEDTINY_UNROLL
+    for (int i = 0; i + 1 < count; i += 2) {
+        fedtiny_v_load2(from, i * FEDTINY_LANES, &run[i], &run[i + 1]);
+    }
+    if (count % 2 != 0) {
+        run[count - 1] = fedtiny_v_load(from + (count - 1) * FEDTINY_LANES);
+    }
+}
+
+/* sum[i] goes to out, not less than `low`, nor more than `high` where that is given. */
+FEDTINY_INLINE void fedtiny_v_store_clamped(float *out, const fedtiny_v *sum, int count,
+                                            fedtiny_v low, const float *high) {
+    fedtiny_v value[2 * FEDTINY_TILE];
+    FEDTINY_UNROLL
+    for (int i = 0; i < count; i++) {
+        value[i] = fedtiny_v_max(sum[i], low);
+    }
+    if (high != NULL) {
+        const fedtiny_v most = fedtiny_v_all(high);
+        FEDTINY_UNROLL
+        for (int i = 0; i < count; i++) {
+            value[i] = fedtiny_v_min(value[i], most);
+        }
+    }
+    FEDTINY_UNROLL
+    for (int i = 0; i + 1 < count; i += 2) {
+        fedtiny_v_store2(out, i * FEDTINY_LANES, value[i], value[i + 1]);
+    }
+    if (count % 2 != 0) {
+        fedtiny_v_store(out + (count - 1) * FEDTINY_LANES, value[count - 1]);
+    }
+}
 
 #endif

@@ -9,7 +9,22 @@
 
 enum { FEDTINY_PIXELS = 16 };
 
+/* Keeps a pointer as one register: compilers add its parts anew at every use. */
+#define FEDTINY_ONE_REGISTER(pointer) __asm__("" : "+r"(pointer))
+
+/* How sums become int8: multiplied by a multiplier and 2^(shift - 31), a shift that is not
+ * positive, then the zero point is added and the result clamped. `ties`: halves of negative numbers
+ * are seen, because nothing is clamped but to int8; rounding them away from zero takes an
+ * instruction, and a shift below 0. */
+typedef struct {
+    int32_t multiplier, shift, zero_point, low, high;
+    int ties;
+} fedtiny_scaling;
+
 #if defined(__aarch64__) && defined(__ARM_NEON)
+
+typedef int8x16_t fedtiny_pixels;
+typedef int8x16_t fedtiny_weight;
 
 typedef struct {
     int16x8_t part[2];
@@ -19,32 +34,51 @@ typedef struct {
     int32x4_t part[4];
 } fedtiny_sum32;
 
-FEDTINY_INLINE fedtiny_sum16 fedtiny_products(const int8_t *x, int8_t weight) {
-    const int8x16_t pixels = vld1q_s8(x), all = vdupq_n_s8(weight);
-    const fedtiny_sum16 sum = {
-        {vmull_s8(vget_low_s8(pixels), vget_low_s8(all)), vmull_high_s8(pixels, all)}};
+FEDTINY_INLINE fedtiny_weight fedtiny_weight_all(const int8_t *weight) {
+    return vld1q_dup_s8(weight);
+}
+/* fedtiny_weight_all(weight++) by one instruction. Weights never change: no memory is named. */
+FEDTINY_INLINE fedtiny_weight fedtiny_weight_next(const int8_t **weight) {
+    fedtiny_weight all;
+    const int8_t *at = *weight;
+    __asm__("ld1r {%0.16b}, [%1], #1" : "=w"(all), "+r"(at));
+    *weight = at;
+    return all;
+}
+FEDTINY_INLINE void fedtiny_pixels_load2(const int8_t *from, int first, fedtiny_pixels *a,
+                                         fedtiny_pixels *b) {
+    __asm__("ldp %q0, %q1, [%2, %3]"
+            : "=&w"(*a), "=w"(*b)
+            : "r"(from), "i"(first), "m"(*(const int8_t (*)[128])from));
+}
+FEDTINY_INLINE fedtiny_pixels fedtiny_pixels_load(const int8_t *from) {
+    return vld1q_s8(from);
+}
+FEDTINY_INLINE fedtiny_sum16 fedtiny_products(fedtiny_pixels x, fedtiny_weight w) {
+    const fedtiny_sum16 sum = {{vmull_s8(vget_low_s8(x), vget_low_s8(w)), vmull_high_s8(x, w)}};
     return sum;
 }
-
-FEDTINY_INLINE void fedtiny_add_products(fedtiny_sum16 *sum, const int8_t *x, int8_t weight) {
-    const int8x16_t pixels = vld1q_s8(x), all = vdupq_n_s8(weight);
-    sum->part[0] = vmlal_s8(sum->part[0], vget_low_s8(pixels), vget_low_s8(all));
-    sum->part[1] = vmlal_high_s8(sum->part[1], pixels, all);
+FEDTINY_INLINE void fedtiny_add_products(fedtiny_sum16 *sum, fedtiny_pixels x, fedtiny_weight w) {
+    sum->part[0] = vmlal_s8(sum->part[0], vget_low_s8(x), vget_low_s8(w));
+    sum->part[1] = vmlal_high_s8(sum->part[1], x, w);
 }
-
 FEDTINY_INLINE fedtiny_sum32 fedtiny_start(int32_t value) {
     const int32x4_t all = vdupq_n_s32(value);
     const fedtiny_sum32 sum = {{all, all, all, all}};
     return sum;
 }
-
-FEDTINY_INLINE void fedtiny_add_sum(fedtiny_sum32 *sum, fedtiny_sum16 part) {
-    sum->part[0] = vaddw_s16(sum->part[0], vget_low_s16(part.part[0]));
-    sum->part[1] = vaddw_high_s16(sum->part[1], part.part[0]);
-    sum->part[2] = vaddw_s16(sum->part[2], vget_low_s16(part.part[1]));
-    sum->part[3] = vaddw_high_s16(sum->part[3], part.part[1]);
+FEDTINY_INLINE fedtiny_sum32 fedtiny_with(fedtiny_sum32 sum, fedtiny_sum16 part) {
+    sum.part[0] = vaddw_s16(sum.part[0], vget_low_s16(part.part[0]));
+    sum.part[1] = vaddw_high_s16(sum.part[1], part.part[0]);
+    sum.part[2] = vaddw_s16(sum.part[2], vget_low_s16(part.part[1]));
+    sum.part[3] = vaddw_high_s16(sum.part[3], part.part[1]);
+    return sum;
 }
-
+/* The sum of all lanes. */
+FEDTINY_INLINE int32_t fedtiny_total(const fedtiny_sum32 *sum) {
+    return vaddvq_s32(
+        vaddq_s32(vaddq_s32(sum->part[0], sum->part[1]), vaddq_s32(sum->part[2], sum->part[3])));
+}
 /* fedtiny_multiply of four numbers; the shift is not positive. */
 FEDTINY_INLINE int32x4_t fedtiny_multiply4(int32x4_t x, int32_t multiplier, int32_t shift) {
     const int32x4_t right = vdupq_n_s32(shift);
@@ -52,40 +86,35 @@ FEDTINY_INLINE int32x4_t fedtiny_multiply4(int32x4_t x, int32_t multiplier, int3
     /* Halves away from zero: SRSHL rounds them up, so negative numbers give one way first. */
     return vrshlq_s32(vsraq_n_s32(high, vandq_s32(high, right), 31), right);
 }
-
-/* The sum of all lanes. */
-FEDTINY_INLINE int32_t fedtiny_total(const fedtiny_sum32 *sum) {
-    return vaddvq_s32(
-        vaddq_s32(vaddq_s32(sum->part[0], sum->part[1]), vaddq_s32(sum->part[2], sum->part[3])));
+/* Sixteen numbers of 32 bits as int8, saturated, after a sum with the zero point. */
+FEDTINY_INLINE fedtiny_pixels fedtiny_narrow(const int32x4_t *wide, int32_t zero_point) {
+    const int16x8_t zero = vdupq_n_s16((int16_t)zero_point);
+    const int16x8_t first = vqmovn_high_s32(vqmovn_s32(wide[0]), wide[1]);
+    const int16x8_t second = vqmovn_high_s32(vqmovn_s32(wide[2]), wide[3]);
+    return vqmovn_high_s16(vqmovn_s16(vqaddq_s16(first, zero)), vqaddq_s16(second, zero));
 }
-
-/* Requantizes by a shift that is not positive, adds the zero point, clamps and writes. */
-FEDTINY_INLINE void fedtiny_store_pixels(int8_t *out, const fedtiny_sum32 *sum, int32_t multiplier,
-                                         int32_t shift, int32_t zero_point, int32_t low,
-                                         int32_t high) {
-    int16x4_t narrow[4];
+FEDTINY_INLINE void fedtiny_store_pixels(int8_t *out, const fedtiny_sum32 *sum,
+                                         const fedtiny_scaling *s) {
+    const int32x4_t multiplier = vdupq_n_s32(s->multiplier), right = vdupq_n_s32(s->shift);
+    int32x4_t value[4];
     FEDTINY_UNROLL
     for (int i = 0; i < 4; i++) {
-        narrow[i] = vqmovn_s32(fedtiny_multiply4(sum->part[i], multiplier, shift));
+        value[i] = vqrdmulhq_s32(sum->part[i], multiplier);
+        value[i] = s->ties ? vsraq_n_s32(value[i], value[i], 31) : value[i];
+        value[i] = vrshlq_s32(value[i], right);
     }
-    const int16x8_t zero = vdupq_n_s16((int16_t)zero_point);
-    const int16x8_t first = vqaddq_s16(vcombine_s16(narrow[0], narrow[1]), zero);
-    const int16x8_t second = vqaddq_s16(vcombine_s16(narrow[2], narrow[3]), zero);
-    const int8x16_t value = vcombine_s8(vqmovn_s16(first), vqmovn_s16(second));
-    const int8x16_t least = vdupq_n_s8((int8_t)low), most = vdupq_n_s8((int8_t)high);
-    vst1q_s8(out, vminq_s8(vmaxq_s8(value, least), most));
-}
-
-/* Bytes 0, 2, 4, ... and, where they are wanted, 1, 3, 5, ... of 32. */
-FEDTINY_INLINE void fedtiny_split_pixels(int8_t *even, int8_t *odd, const int8_t *from) {
-    const int8x16x2_t both = vld2q_s8(from);
-    vst1q_s8(even, both.val[0]);
-    if (odd != NULL) {
-        vst1q_s8(odd, both.val[1]);
-    }
+    const int8x16_t narrow = fedtiny_narrow(value, s->zero_point);
+    const int8x16_t low = vdupq_n_s8((int8_t)s->low), high = vdupq_n_s8((int8_t)s->high);
+    vst1q_s8(out, s->ties ? narrow : vminq_s8(vmaxq_s8(narrow, low), high));
 }
 
 #else
+
+typedef struct {
+    int8_t lane[FEDTINY_PIXELS];
+} fedtiny_pixels;
+
+typedef int16_t fedtiny_weight;
 
 typedef struct {
     int16_t lane[FEDTINY_PIXELS];
@@ -95,20 +124,36 @@ typedef struct {
     int32_t lane[FEDTINY_PIXELS];
 } fedtiny_sum32;
 
-FEDTINY_INLINE fedtiny_sum16 fedtiny_products(const int8_t *x, int8_t weight) {
+FEDTINY_INLINE fedtiny_weight fedtiny_weight_all(const int8_t *weight) {
+    return *weight;
+}
+FEDTINY_INLINE fedtiny_weight fedtiny_weight_next(const int8_t **weight) {
+    return *(*weight)++;
+}
+FEDTINY_INLINE fedtiny_pixels fedtiny_pixels_load(const int8_t *from) {
+    fedtiny_pixels pixels;
+    for (int i = 0; i < FEDTINY_PIXELS; i++) {
+        pixels.lane[i] = from[i];
+    }
+    return pixels;
+}
+FEDTINY_INLINE void fedtiny_pixels_load2(const int8_t *from, int first, fedtiny_pixels *a,
+                                         fedtiny_pixels *b) {
+    *a = fedtiny_pixels_load(from + first);
+    *b = fedtiny_pixels_load(from + first + FEDTINY_PIXELS);
+}
+FEDTINY_INLINE fedtiny_sum16 fedtiny_products(fedtiny_pixels x, fedtiny_weight w) {
     fedtiny_sum16 sum;
     for (int i = 0; i < FEDTINY_PIXELS; i++) {
-        sum.lane[i] = (int16_t)(x[i] * weight);
+        sum.lane[i] = (int16_t)(x.lane[i] * w);
     }
     return sum;
 }
-
-FEDTINY_INLINE void fedtiny_add_products(fedtiny_sum16 *sum, const int8_t *x, int8_t weight) {
+FEDTINY_INLINE void fedtiny_add_products(fedtiny_sum16 *sum, fedtiny_pixels x, fedtiny_weight w) {
     for (int i = 0; i < FEDTINY_PIXELS; i++) {
-        sum->lane[i] = (int16_t)(sum->lane[i] + x[i] * weight);
+        sum->lane[i] = (int16_t)(sum->lane[i] + x.lane[i] * w);
     }
 }
-
 FEDTINY_INLINE fedtiny_sum32 fedtiny_start(int32_t value) {
     fedtiny_sum32 sum;
     for (int i = 0; i < FEDTINY_PIXELS; i++) {
@@ -116,13 +161,12 @@ FEDTINY_INLINE fedtiny_sum32 fedtiny_start(int32_t value) {
     }
     return sum;
 }
-
-FEDTINY_INLINE void fedtiny_add_sum(fedtiny_sum32 *sum, fedtiny_sum16 part) {
+FEDTINY_INLINE fedtiny_sum32 fedtiny_with(fedtiny_sum32 sum, fedtiny_sum16 part) {
     for (int i = 0; i < FEDTINY_PIXELS; i++) {
-        sum->lane[i] += part.lane[i];
+        sum.lane[i] += part.lane[i];
     }
+    return sum;
 }
-
 FEDTINY_INLINE int32_t fedtiny_total(const fedtiny_sum32 *sum) {
     int32_t total = 0;
     for (int i = 0; i < FEDTINY_PIXELS; i++) {
@@ -130,25 +174,26 @@ FEDTINY_INLINE int32_t fedtiny_total(const fedtiny_sum32 *sum) {
     }
     return total;
 }
-
-FEDTINY_INLINE void fedtiny_store_pixels(int8_t *out, const fedtiny_sum32 *sum, int32_t multiplier,
-                                         int32_t shift, int32_t zero_point, int32_t low,
-                                         int32_t high) {
+FEDTINY_INLINE void fedtiny_store_pixels(int8_t *out, const fedtiny_sum32 *sum,
+                                         const fedtiny_scaling *s) {
     for (int i = 0; i < FEDTINY_PIXELS; i++) {
-        const int32_t value = fedtiny_multiply(sum->lane[i], multiplier, shift) + zero_point;
-        out[i] = (int8_t)fedtiny_clamp_s32(value, low, high);
-    }
-}
-
-FEDTINY_INLINE void fedtiny_split_pixels(int8_t *even, int8_t *odd, const int8_t *from) {
-    for (int i = 0; i < FEDTINY_PIXELS; i++) {
-        even[i] = from[2 * i];
-        if (odd != NULL) {
-            odd[i] = from[2 * i + 1];
-        }
+        const int32_t value = fedtiny_multiply(sum->lane[i], s->multiplier, s->shift);
+        out[i] = (int8_t)fedtiny_clamp_s32(value + s->zero_point, s->ties ? -128 : s->low,
+                                           s->ties ? 127 : s->high);
     }
 }
 
 #endif
+
+/* `count` vectors of pixels in a row. */
+FEDTINY_INLINE void fedtiny_pixels_load_run(const int8_t *from, fedtiny_pixels *run, int count) {
+    FEDTINY_UNROLL
+    for (int i = 0; i + 1 < count; i += 2) {
+        fedtiny_pixels_load2(from, i * FEDTINY_PIXELS, &run[i], &run[i + 1]);
+    }
+    if (count % 2 != 0) {
+        run[count - 1] = fedtiny_pixels_load(from + (count - 1) * FEDTINY_PIXELS);
+    }
+}
 
 #endif

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, get_args
+from unittest import mock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ from fedtiny.compiler.ir import (
 )
 from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
 from fedtiny.compiler.reference_common import output_size
+from fedtiny.runtime import table
 from fedtiny.runtime.contract import Kernel
 from fedtiny.runtime.packing import layouts
 
@@ -271,6 +274,19 @@ def max_pool2d(case: Case, dtype: DType) -> Graph:
     average = average_pool2d(case, dtype)
     pool = MaxPool2d(case.kernel, case.stride, case.padding, case.activation)
     return _graph(pool, [average[name] for name in ("x", "y")], 1)
+
+
+@contextmanager
+def only(kernel: Kernel) -> Iterator[None]:
+    """Where a kernel can run a node, the table offers no other."""
+    every = table.candidates
+
+    def candidates(node: Node, graph: Graph, isa: Iterable[str]) -> tuple[Kernel, ...]:
+        found = every(node, graph, isa)
+        return (kernel,) if kernel in found else found
+
+    with mock.patch.object(table, "candidates", candidates):
+        yield
 
 
 def between_conversions(graph: Graph) -> Graph:

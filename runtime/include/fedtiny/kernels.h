@@ -443,9 +443,9 @@ FEDTINY_ASSERT(sizeof(fedtiny_softmax_f32_params) == 12, fedtiny_softmax_f32_par
 FEDTINY_ASSERT(offsetof(fedtiny_softmax_f32_params, channels) == 8, fedtiny_softmax_f32_params_last);
 
 typedef struct {
-    uint32_t size;     /* elements of all planes, with padding */
     uint32_t lead;     /* elements before plane 0 */
     uint32_t plane;    /* elements from plane to plane */
+    uint32_t tail;     /* elements after the last plane */
     uint16_t height;
     uint16_t width;
     uint16_t channels;
@@ -466,21 +466,51 @@ typedef struct {
     uint32_t out_lead;  /* elements before output plane 0 */
     uint32_t out_plane; /* elements from output plane to output plane */
     uint32_t out_tail;  /* elements after the last output plane */
-    uint32_t phase;     /* elements from phase to phase in scratch */
+    uint32_t part;      /* elements from part to part of an input plane in scratch */
+    uint32_t compact;   /* element of the scratch where outputs without padding go; 0: none do */
     uint16_t in_c;
     uint16_t in_pitch;  /* elements of an input row */
     uint16_t in_rows;   /* that can be read from in_start on */
     uint16_t stride_h;
     uint16_t stride_w;
-    uint16_t phases_h;  /* of the stride; 0 where taps point into the input itself */
-    uint16_t phases_w;
-    uint16_t rows;      /* of one phase of an input plane in scratch */
+    uint16_t parts_h;   /* phases of the stride; 0 where taps point into the input itself */
+    uint16_t parts_w;   /* phases of the stride, or columns of the window */
+    uint16_t rows;      /* of one part of an input plane */
     uint16_t out_c;
     uint16_t out_h;
     uint16_t out_w;
 } fedtiny_planes_conv_f32_params;
-FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_f32_params) == 72, fedtiny_planes_conv_f32_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_f32_params, out_w) == 68, fedtiny_planes_conv_f32_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_f32_params) == 76, fedtiny_planes_conv_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_f32_params, out_w) == 72, fedtiny_planes_conv_f32_params_last);
+
+typedef struct {
+    uint32_t offsets;   /* offset of uint32 (taps): bytes from what tap 0 of pixel 0 reads */
+    uint32_t values;    /* offset of float (out_c / 4 rounded up, taps, 4) */
+    uint32_t bias;      /* offset of float (out_c rounded up to 4) */
+    uint32_t taps;
+    float output_min;   /* clamp, inclusive */
+    float output_max;   /* clamp, inclusive */
+    uint32_t in_start;  /* element that tap 0 of pixel 0 reads */
+    uint32_t in_plane;  /* elements from input plane to input plane */
+    uint32_t out_lead;  /* elements before output plane 0 */
+    uint32_t out_plane; /* elements from output plane to output plane */
+    uint32_t out_tail;  /* elements after the last output plane */
+    uint32_t part;      /* elements from part to part of an input plane in scratch */
+    uint32_t compact;   /* element of the scratch where outputs without padding go; 0: none do */
+    uint16_t in_c;
+    uint16_t in_pitch;  /* elements of an input row */
+    uint16_t in_rows;   /* that can be read from in_start on */
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t parts_h;   /* phases of the stride; 0 where taps point into the input itself */
+    uint16_t parts_w;   /* phases of the stride, or columns of the window */
+    uint16_t rows;      /* of one part of an input plane */
+    uint16_t out_c;
+    uint16_t out_h;
+    uint16_t out_w;
+} fedtiny_planes_dense_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_dense_f32_params) == 76, fedtiny_planes_dense_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_dense_f32_params, out_w) == 72, fedtiny_planes_dense_f32_params_last);
 
 typedef struct {
     uint32_t elements; /* of a tensor, padding included */
@@ -675,24 +705,72 @@ typedef struct {
     uint32_t out_lead;    /* elements before output plane 0 */
     uint32_t out_plane;   /* elements from output plane to output plane */
     uint32_t out_tail;    /* elements after the last output plane */
-    uint32_t phase;       /* elements from phase to phase in scratch */
+    uint32_t part;        /* elements from part to part of an input plane in scratch */
+    uint32_t compact;     /* element of the scratch where outputs without padding go; 0: none do */
     uint16_t in_c;
     uint16_t in_pitch;    /* elements of an input row */
     uint16_t in_rows;     /* that can be read from in_start on */
     uint16_t stride_h;
     uint16_t stride_w;
-    uint16_t phases_h;    /* of the stride; 0 where taps point into the input itself */
-    uint16_t phases_w;
-    uint16_t rows;        /* of one phase of an input plane in scratch */
+    uint16_t parts_h;     /* phases of the stride; 0 where taps point into the input itself */
+    uint16_t parts_w;     /* phases of the stride, or columns of the window */
+    uint16_t rows;        /* of one part of an input plane */
     uint16_t out_c;
     uint16_t out_h;
     uint16_t out_w;
     int8_t output_zero_point;
+    int8_t ties;          /* 1 where the clamp does not hide halves of negative numbers */
     int8_t output_min;    /* clamp, inclusive */
     int8_t output_max;    /* clamp, inclusive */
 } fedtiny_planes_conv_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 80, fedtiny_planes_conv_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 76, fedtiny_planes_conv_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 84, fedtiny_planes_conv_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 81, fedtiny_planes_conv_s8_params_last);
+
+typedef struct {
+    uint32_t offsets;     /* offset of uint32 (groups, 4): bytes from what tap 0 of pixel 0 reads */
+    uint32_t weights;     /* offset of int8 (out_c / 2 rounded up, groups, 2, 4) */
+    uint32_t bias;        /* offset of int32 (out_c rounded up to 2), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint32_t groups;      /* of four taps */
+    uint32_t mixed;       /* byte of the scratch where interleaved pixels begin */
+    uint32_t in_start;    /* element that tap 0 of pixel 0 reads */
+    uint32_t in_plane;    /* elements from input plane to input plane */
+    uint32_t out_lead;    /* elements before output plane 0 */
+    uint32_t out_plane;   /* elements from output plane to output plane */
+    uint32_t out_tail;    /* elements after the last output plane */
+    uint32_t part;        /* elements from part to part of an input plane in scratch */
+    uint32_t compact;     /* element of the scratch where outputs without padding go; 0: none do */
+    uint16_t in_c;
+    uint16_t in_pitch;    /* elements of an input row */
+    uint16_t in_rows;     /* that can be read from in_start on */
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t parts_h;     /* phases of the stride; 0 where taps point into the input itself */
+    uint16_t parts_w;     /* phases of the stride, or columns of the window */
+    uint16_t rows;        /* of one part of an input plane */
+    uint16_t out_c;
+    uint16_t out_h;
+    uint16_t out_w;
+    int8_t output_zero_point;
+    int8_t ties;          /* 1 where the clamp does not hide halves of negative numbers */
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_planes_dense_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_dense_s8_params) == 84, fedtiny_planes_dense_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_dense_s8_params, output_max) == 81, fedtiny_planes_dense_s8_params_last);
+
+typedef struct {
+    uint32_t elements; /* of a tensor, padding included */
+    int32_t factor_a;
+    int32_t factor_b;
+    int32_t addend;
+    int32_t shift;     /* 16 .. 31 */
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_planes_add_line_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_add_line_s8_params) == 24, fedtiny_planes_add_line_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_add_line_s8_params, output_max) == 21, fedtiny_planes_add_line_s8_params_last);
 
 typedef struct {
     uint32_t elements;  /* of a tensor, padding included */
@@ -705,11 +783,12 @@ typedef struct {
     int8_t shift_a;
     int8_t shift_b;
     int8_t shift_out;
+    int8_t ties;        /* 1 where the clamp does not hide halves of negative numbers */
     int8_t output_min;  /* clamp, inclusive */
     int8_t output_max;  /* clamp, inclusive */
 } fedtiny_planes_add_s8_params;
 FEDTINY_ASSERT(sizeof(fedtiny_planes_add_s8_params) == 36, fedtiny_planes_add_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_planes_add_s8_params, output_max) == 32, fedtiny_planes_add_s8_params_last);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_add_s8_params, output_max) == 33, fedtiny_planes_add_s8_params_last);
 
 typedef struct {
     uint32_t lead;     /* elements before plane 0 */
@@ -757,6 +836,7 @@ fedtiny_status fedtiny_softmax_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_hwc_to_chw_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_chw_to_hwc_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_planes_dense_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_planes_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_planes_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_planes_f32(const fedtiny_call *call);
@@ -777,8 +857,10 @@ fedtiny_status fedtiny_mean_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_hwc_to_chw_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_chw_to_hwc_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_planes_dense_s8_dot(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_planes_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_planes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_add_planes_line_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_planes_s8(const fedtiny_call *call);
 
 #ifdef __cplusplus
