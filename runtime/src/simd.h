@@ -235,6 +235,7 @@ FEDTINY_INLINE void fedtiny_v_load_run(const float *from, fedtiny_v *run, int co
 }
 
 /* sum[i] goes to out, not less than `low`, nor more than `high` where that is given. */
+#if FEDTINY_VECTORS
 FEDTINY_INLINE void fedtiny_v_store_clamped(float *out, const fedtiny_v *sum, int count,
                                             fedtiny_v low, const float *high) {
     fedtiny_v value[2 * FEDTINY_TILE];
@@ -257,5 +258,14 @@ FEDTINY_INLINE void fedtiny_v_store_clamped(float *out, const fedtiny_v *sum, in
         fedtiny_v_store(out + (count - 1) * FEDTINY_LANES, value[count - 1]);
     }
 }
+#else
+FEDTINY_INLINE void fedtiny_v_store_clamped(float *out, const fedtiny_v *sum, int count,
+                                            fedtiny_v low, const float *high) {
+    for (int i = 0; i < count; i++) {
+        const float value = fedtiny_v_max(sum[i], low);
+        out[i] = high != NULL ? fedtiny_v_min(value, *high) : value;
+    }
+}
+#endif
 
 #endif
