@@ -125,7 +125,7 @@ def board(name: str) -> DeviceProfile:
 
 def _files(folder: str) -> list[Path]:
     root = Path(str(importlib.resources.files("fedtiny.devices"))) / folder
-    return sorted(root.glob("*.toml"))
+    return sorted(root.glob("*.toml"), key=lambda path: path.stem)
 
 
 def _read_target(path: Path) -> Target:
