@@ -693,6 +693,23 @@ FEDTINY_ASSERT(sizeof(fedtiny_mean_f32_params) == 6, fedtiny_mean_f32_params_siz
 FEDTINY_ASSERT(offsetof(fedtiny_mean_f32_params, channels) == 4, fedtiny_mean_f32_params_last);
 
 typedef struct {
+    uint32_t counts;       /* offset of uint8 (blocks, tables, groups): steps of each group */
+    uint32_t steps;        /* offset of uint8 (steps, 2, 16): numbers of inputs, int8 weights */
+    uint32_t bias;         /* offset of int32 (outputs, every block filled up to groups), folded, sorted */
+    uint32_t where;        /* offset of uint8 (outputs): places in the sorted block */
+    int32_t multiplier;
+    uint32_t rounding_low; /* of an int64 */
+    int32_t rounding_high;
+    uint32_t inputs;
+    uint32_t outputs;
+    uint8_t shift;         /* beyond 32 */
+    int8_t output_min;     /* clamp, inclusive */
+    int8_t output_max;     /* clamp, inclusive */
+} fedtiny_fully_connected_table_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_table_s8_params) == 40, fedtiny_fully_connected_table_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_table_s8_params, output_max) == 38, fedtiny_fully_connected_table_s8_params_last);
+
+typedef struct {
     uint32_t groups;      /* offset of uint16 (out_c): groups of nonzeros of each output channel */
     uint32_t sizes;       /* offset of uint8 (groups): nonzeros of each group */
     uint32_t offsets;     /* offset of uint32 (nonzeros): bytes from what tap 0 of pixel 0 reads */
@@ -854,6 +871,7 @@ fedtiny_status fedtiny_concat_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_concat_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_mean_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_mean_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_table_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_hwc_to_chw_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_chw_to_hwc_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_s8(const fedtiny_call *call);
