@@ -27,6 +27,7 @@ import onnx
 from numpy.typing import DTypeLike, NDArray
 from onnx import TensorProto, helper
 
+from fedtiny.compiler.frontends.onnx_model import PRODUCER
 from fedtiny.compiler.ir import (
     Activation,
     AveragePool2d,
@@ -42,14 +43,15 @@ from fedtiny.compiler.ir import (
     Tensor,
 )
 from fedtiny.errors import UnsupportedError
+from fedtiny.exporters import onnx_spatial as spatial
 from fedtiny.exporters.onnx_operators import OPERATORS, SWAPPED
 from fedtiny.exporters.onnx_shapes import TO_NCHW, TO_NHWC, has_pixels, nchw, window
 from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
 from fedtiny.files import new_file
 
-OPSET = 17
+OPSET = 18
 IR_VERSION = 8
-"""With opset 17: read by onnxruntime 1.12 (2022) and later."""
+"""With opset 18: read by onnxruntime 1.14 (2023) and later."""
 
 SPARSE_INDEX_BYTES = 8
 """Of one stored element of a sparse initializer: the format has int64 indices only."""
@@ -119,7 +121,7 @@ class _Writer:
     """Collects the nodes and initializers of one model."""
 
     def __init__(self, graph: Graph, sparse: bool, float16: bool) -> None:
-        self.graph = graph
+        self.graph = graph = spatial.expressible(graph)
         self.sparse = sparse
         self.float16 = float16
         self.nodes: list[onnx.NodeProto] = []
@@ -147,7 +149,7 @@ class _Writer:
         )
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(
-            made, opset_imports=opsets, ir_version=IR_VERSION, producer_name="FedTiny"
+            made, opset_imports=opsets, ir_version=IR_VERSION, producer_name=PRODUCER
         )
         if any(self.graph[name].dtype == "int8" for name in self.graph.outputs):
             helper.set_model_props(model, {TOLERANCE_KEY: str(tolerance_lsb(self.graph))})
@@ -197,11 +199,18 @@ class _Writer:
         quantized = self.emit("QuantizeLinear", [source, scale, zero], f"{tensor.name}/quantized")
         self.emit("DequantizeLinear", [quantized, scale, zero], output)
 
-    def constant(self, name: str, axes: Sequence[int] | None = None) -> str:
-        """Add a constant, its axes permuted, dequantized where it is an integer."""
+    def constant(self, name: str, axes: Sequence[int] | None = None, rank: int = 0) -> str:
+        """Add a constant, its axes permuted, dequantized where it is an integer.
+
+        Args:
+            name: The constant's.
+            axes: Its dimensions in another order.
+            rank: How many it has at least, by sizes of 1 in front.
+        """
         tensor = self.graph[name]
-        axes = range(len(tensor.shape)) if axes is None else axes
-        data = tensor.value.transpose(axes)
+        data = tensor.value.reshape((1,) * (rank - len(tensor.shape)) + tensor.shape)
+        axes = range(data.ndim) if axes is None else axes
+        data = data.transpose(axes)
         q = tensor.quantization
         if q is None and self.float16 and data.ndim > 1:
             stored = self.weights(f"{name}/float16", data.astype(np.float16))
@@ -278,7 +287,7 @@ class _Writer:
             case Relu():
                 return []
             case _:
-                steps = OPERATORS.get(type(a))
+                steps = {**OPERATORS, **spatial.OPERATORS}.get(type(a))
                 if steps is None:
                     raise UnsupportedError(f"node {node.name!r}: {node.op} has no ONNX form.")
                 return steps(self, node)

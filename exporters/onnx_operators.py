@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from onnx import TensorProto
+
 from fedtiny.compiler.ir import Add, Attributes, Node
 from fedtiny.compiler.operators import Concat, MaxPool2d, Mean, Mul, Sub, Unary
+from fedtiny.compiler.quantization import dequantize_values, quantization_of
 from fedtiny.exporters.onnx_shapes import TO_NCHW, window
 
 if TYPE_CHECKING:
@@ -25,7 +29,8 @@ def operand(writer: Writer, node: Node) -> str:
     tensor = writer.graph[name]
     if tensor.data is None:
         return writer.values[name]
-    return writer.constant(name, TO_NCHW if len(tensor.shape) == 4 else None)
+    rank = len(writer.graph[node.output].shape)
+    return writer.constant(name, TO_NCHW if rank == 4 else None, rank)
 
 
 def elementwise(writer: Writer, node: Node) -> list[Step]:
@@ -47,6 +52,8 @@ def function(writer: Writer, node: Node) -> list[Step]:
             return [("LeakyRelu", [], {"alpha": a.alpha})]
         case "hard_sigmoid":
             return [("HardSigmoid", [], {"alpha": a.alpha, "beta": a.beta})]
+        case "table":
+            return _lookup(writer, node, a)
         case _:
             names = {
                 "hard_swish": "HardSwish",
@@ -57,6 +64,22 @@ def function(writer: Writer, node: Node) -> list[Step]:
             return [(names[a.function], [], {})]
 
 
+def _lookup(writer: Writer, node: Node, a: Unary) -> list[Step]:
+    """The entry of a table that an int8 value is the index of, counted from -128."""
+    source, target = (quantization_of(writer.graph, n) for n in (node.inputs[0], node.output))
+    entries = dequantize_values(np.array(a.values, np.int8), target)
+    scale = writer.initializer(f"{node.name}/scale", source.scale)
+    first = writer.initializer(f"{node.name}/first", np.array(source.zero_point + 128, np.float32))
+    table = writer.initializer(f"{node.name}/table", entries)
+    return [
+        ("Div", [scale], {}),
+        ("Round", [], {}),
+        ("Add", [first], {}),
+        ("Cast", [], {"to": TensorProto.INT64}),
+        ("Gather", [table], {SWAPPED: True}),
+    ]
+
+
 def max_pool(writer: Writer, node: Node) -> list[Step]:
     """MaxPool."""
     a = node.attributes
@@ -65,13 +88,18 @@ def max_pool(writer: Writer, node: Node) -> list[Step]:
 
 
 def concat(writer: Writer, node: Node) -> list[Step]:
-    """Concat of channels."""
-    return [("Concat", [writer.values[node.inputs[1]]], {"axis": 1})]
+    """Concat."""
+    assert isinstance(node.attributes, Concat)
+    rank = len(writer.graph[node.output].shape)
+    axis = node.attributes.axis + rank
+    axis = TO_NCHW.index(axis) if rank == 4 else axis
+    return [("Concat", [writer.values[node.inputs[1]]], {"axis": axis})]
 
 
 def mean(writer: Writer, node: Node) -> list[Step]:
     """ReduceMean over H and W."""
-    return [("ReduceMean", [], {"axes": [2, 3], "keepdims": 1})]
+    axes = writer.initializer(f"{node.name}/axes", np.array([2, 3], np.int64))
+    return [("ReduceMean", [axes], {"keepdims": 1})]
 
 
 OPERATORS: Mapping[type[Attributes], Callable[[Writer, Node], list[Step]]] = {

@@ -34,6 +34,7 @@ from fedtiny.compiler.ir import (
     Tensor,
 )
 from fedtiny.errors import UnsupportedError, UsageError
+from fedtiny.exporters import tflite_spatial as spatial
 from fedtiny.exporters.tflite_operators import ACTIVATIONS, INT8_VERSIONS, OPERATORS
 from fedtiny.exporters.tflite_sparse import sparse_form
 from fedtiny.exporters.tolerance import TOLERANCE_KEY, tolerance_lsb
@@ -57,6 +58,7 @@ _INT8_VERSIONS = {
     schema.BuiltinOperator.PAD: 2,
     schema.BuiltinOperator.SOFTMAX: 2,
     **INT8_VERSIONS,
+    **spatial.INT8_VERSIONS,
 }
 
 
@@ -147,7 +149,7 @@ class _Writer:
     """Collects tensors, operators and buffers of one model."""
 
     def __init__(self, graph: Graph, io: Io | None, sparse: bool, float16: bool) -> None:
-        self.graph = graph
+        self.graph = graph = spatial.expressible(graph)
         self.io = io
         self.sparse = sparse
         self.float16 = float16
@@ -344,7 +346,7 @@ class _Writer:
                 code = schema.BuiltinOperator.RELU6 if relu6 else schema.BuiltinOperator.RELU
                 self.operator(code, inputs, outputs, schema.BuiltinOptions.NONE, None)
             case _:
-                write = OPERATORS.get(type(node.attributes))
+                write = {**OPERATORS, **spatial.OPERATORS}.get(type(node.attributes))
                 if write is None:
                     raise UnsupportedError(
                         f"node {node.name!r}: {node.op} has no TensorFlow Lite form; "

@@ -162,9 +162,10 @@ def max_pool(writer: Writer, node: Node, inputs: Indices, outputs: Indices) -> N
 
 
 def concat(writer: Writer, node: Node, inputs: Indices, outputs: Indices) -> None:
-    """CONCATENATION of channels."""
+    """CONCATENATION."""
     options = schema.ConcatenationOptionsT()
-    options.axis = len(writer.graph[node.output].shape) - 1
+    assert isinstance(node.attributes, Concat)
+    options.axis = len(writer.graph[node.output].shape) + node.attributes.axis
     kind = _KIND.ConcatenationOptions
     writer.operator(_CODE.CONCATENATION, inputs, outputs, kind, options)
 

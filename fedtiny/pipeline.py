@@ -206,7 +206,7 @@ class _Lowering:
         if integers and dtype != "int8":
             raise UsageError(f"model {source.name!r} is int8 already; {dtype} is not possible.")
         self.integers = integers
-        self.before = source.graph if integers else lower(source.graph)
+        self.before = lower(source.graph)
         self.ranges = {} if integers or dtype != "int8" else self._ranges(calibration)
 
     def real(self, density: float | None) -> Graph | None:

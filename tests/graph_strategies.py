@@ -20,7 +20,21 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
+from fedtiny.compiler.operators import (
+    Broadcast,
+    Concat,
+    Function,
+    MaxPool2d,
+    Mean,
+    Mul,
+    Pad,
+    ResizeBilinear,
+    ResizeNearest,
+    Sub,
+    Transpose,
+    TransposeConv2d,
+    Unary,
+)
 from fedtiny.compiler.quantization import per_tensor
 from fedtiny.compiler.reference_common import output_size
 
@@ -152,7 +166,7 @@ class GraphBuilder:
         return self.node(name, a, [x], y)
 
     def concat(self, x: str, name: str, other: str) -> str:
-        """Channels of two maps; in int8 requantized to one scale first."""
+        """Two maps along a dimension; in int8 requantized to one scale first."""
         quantization = self.quantization()
         parts = []
         for i, part in enumerate((x, other)):
@@ -160,17 +174,27 @@ class GraphBuilder:
                 copy = self.activation(f"{name}.{i}", self.tensors[part].shape, quantization)
                 part = self.node(f"{name}.{i}", Unary("identity"), [part], copy)
             parts.append(part)
-        channels = sum(self.tensors[part].shape[3] for part in parts)
-        shape = (*self.tensors[x].shape[:3], channels)
+        axis = self.draw(st.sampled_from([-1, -1, -2, -3]), label="axis")
+        shape = list(self.tensors[x].shape)
+        shape[axis] = sum(self.tensors[part].shape[axis] for part in parts)
         y = self.activation(f"{name}.out", shape, quantization)
-        return self.node(name, Concat(), parts, y)
+        return self.node(name, Concat(axis), parts, y)
+
+    def broadcast(self, x: str, name: str) -> str:
+        """Rows, columns or channels of which there is one."""
+        tensor = self.tensors[x]
+        more = self.draw(st.integers(2, 4), label="times")
+        shape = [n if n > 1 or i == 0 else more for i, n in enumerate(tensor.shape)]
+        y = self.activation(f"{name}.out", shape, tensor.quantization)
+        return self.node(name, Broadcast(), [x], y)
 
     def mean(self, x: str, name: str) -> str:
         y = self.activation(f"{name}.out", (1, 1, 1, self.tensors[x].shape[3]))
         return self.node(name, Mean(), [x], y)
 
     def unary(self, x: str, name: str) -> str:
-        functions = [f for f in get_args(Function) if self.dtype == "int8" or f != "identity"]
+        real = [f for f in get_args(Function) if f not in ("identity", "table")]
+        functions = get_args(Function) if self.dtype == "int8" else real
         function = self.draw(st.sampled_from(functions), label="function")
         alpha = {"leaky_relu": 0.1, "hard_sigmoid": 1 / 6}.get(function, 0.0)
         quantization = {"sigmoid": per_tensor(1 / 256, -128), "tanh": per_tensor(1 / 128, 0)}
@@ -181,7 +205,9 @@ class GraphBuilder:
         y = self.activation(
             f"{name}.out", self.tensors[x].shape, made if self.dtype == "int8" else None
         )
+        values = tuple(int(v) for v in self.rng.integers(-128, 128, 256))
         a = Unary(function, alpha, 0.5 if function == "hard_sigmoid" else 0.0)
+        a = Unary("table", values=values) if function == "table" else a
         return self.node(name, a, [x], y)
 
     def binary(self, x: str, name: str, other: str) -> str:
@@ -207,6 +233,51 @@ class GraphBuilder:
         reverse = {"reverse": self.draw(st.booleans())} if kind is Sub else {}
         return self.node(name, kind(activation=self.fused(), **reverse), [x, other], y)
 
+    def pad(self, x: str, name: str) -> str:
+        """Zeros or another value around rows, columns and sometimes channels."""
+        tensor = self.tensors[x]
+        amounts = [tuple(self.draw(st.integers(0, 2), label="pad") for _ in "ab") for _ in "hw"]
+        channels = self.draw(st.sampled_from([(0, 0), (0, 0), (1, 2)]), label="channels")
+        value = self.draw(st.sampled_from([0.0, 0.0, 1.5]), label="value")
+        sizes = zip(tensor.shape[1:], (*amounts, channels), strict=True)
+        shape = (1, *(n + sum(added) for n, added in sizes))
+        y = self.activation(f"{name}.out", shape, tensor.quantization)
+        return self.node(name, Pad(tuple(amounts), channels, value), [x], y)
+
+    def resize(self, x: str, name: str) -> str:
+        tensor = self.tensors[x]
+        size = [self.draw(st.integers(1, 12), label="size") for _ in "hw"]
+        kind = self.draw(st.sampled_from([ResizeBilinear, ResizeNearest]), label="kind")
+        ways = [(False, False), (True, False), (False, True)]
+        a = kind(*self.draw(st.sampled_from(ways), label="centres"))
+        y = self.activation(f"{name}.out", (1, *size, tensor.shape[3]), tensor.quantization)
+        return self.node(name, a, [x], y)
+
+    def transpose(self, x: str, name: str) -> str:
+        tensor = self.tensors[x]
+        order = (0, *self.draw(st.permutations((1, 2, 3)), label="order"))
+        shape = tuple(tensor.shape[axis] for axis in order)
+        y = self.activation(f"{name}.out", shape, tensor.quantization)
+        return self.node(name, Transpose(order), [x], y)
+
+    def transpose_conv2d(self, x: str, name: str) -> str:
+        height, width, channels = self.tensors[x].shape[1:]
+        kernel, stride = ([self.draw(st.integers(1, 3)) for _ in "hw"] for _ in "ks")
+        crop, out = [], []
+        for n, k, s in zip((height, width), kernel, stride, strict=True):
+            crop.append(self.draw(st.integers(0, k - 1), label="crop"))
+            spread = (n - 1) * s + k - crop[-1]
+            more = self.draw(st.integers(-2, s - 1), label="more")
+            out.append(max(1 + (n - 1) * s, spread + more))
+        groups = self.draw(st.sampled_from([g for g in (1, 2) if channels % g == 0]))
+        made = groups * self.draw(st.integers(1, 3))
+        y = self.activation(f"{name}.out", (1, *out, made))
+        shape = (made, *kernel, channels // groups)
+        fan_in = int(np.prod(shape[1:]))
+        constants = self.weights(name, shape, 0, fan_in, *self.scales(x, y))
+        a = TransposeConv2d(tuple(stride), tuple(crop), groups, self.fused())
+        return self.node(name, a, [x, *constants], y)
+
     def reshape(self, x: str, name: str) -> str:
         tensor = self.tensors[x]
         y = self.activation(f"{name}.out", (1, tensor.size), tensor.quantization)
@@ -228,6 +299,7 @@ class GraphBuilder:
 OPS = (
     *("conv2d", "depthwise_conv2d", "average_pool2d", "add"),
     *("max_pool2d", "unary", "binary", "concat", "mean"),
+    *("pad", "resize", "transpose", "transpose_conv2d", "broadcast"),
 )
 
 

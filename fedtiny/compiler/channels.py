@@ -30,7 +30,16 @@ from fedtiny.compiler.ir import (
     Reshape,
     Tensor,
 )
-from fedtiny.compiler.operators import Concat, MaxPool2d, Mean, Mul, Sub, Unary
+from fedtiny.compiler.operators import (
+    Concat,
+    MaxPool2d,
+    Mean,
+    Mul,
+    ResizeBilinear,
+    ResizeNearest,
+    Sub,
+    Unary,
+)
 from fedtiny.compiler.reference import execute
 
 Values = NDArray[np.float64]
@@ -40,7 +49,10 @@ Edges = tuple[Channels, Channels]
 Layer = Conv2d | FullyConnected
 
 NO_PADDING: Padding = ((0, 0), (0, 0))
-_SAME_CHANNELS = (AveragePool2d, DepthwiseConv2d, MaxPool2d, Mean, Relu, Unary)
+_SAME_CHANNELS = (
+    *(AveragePool2d, DepthwiseConv2d, MaxPool2d, Mean, Relu),
+    *(ResizeBilinear, ResizeNearest, Unary),
+)
 _ELEMENTWISE = (Add, Mul, Sub)
 _BLOCK = 4
 BIAS_LIMIT = 1 << 30
@@ -193,7 +205,7 @@ def _pinned(graph: Graph) -> Iterator[str]:
     for node in graph.nodes:
         activations = [name for name in node.inputs if graph[name].data is None]
         match node.attributes:
-            case Conv2d(groups=1) | FullyConnected() | Concat():
+            case Conv2d(groups=1) | FullyConnected() | Concat(axis=-1):
                 pass
             case Reshape() if _features(node, graph) is not None:
                 pass
@@ -228,7 +240,7 @@ def _edges(node: Node, graph: Graph, start: Mapping[str, int]) -> Iterator[Edges
     attributes = node.attributes
     if isinstance(attributes, Layer):
         yield from _blocks(graph[node.inputs[1]], channels(node.inputs[0]), made)
-    elif isinstance(attributes, Concat):
+    elif isinstance(attributes, Concat) and attributes.axis == -1:
         at = 0
         for name in node.inputs:
             part = channels(name)
@@ -333,6 +345,9 @@ def _elementwise(node: Node, graph: Graph, known: Mapping[str, Values]) -> Value
 
 
 def _concat(node: Node, graph: Graph, known: Mapping[str, Values]) -> Values:
+    assert isinstance(node.attributes, Concat)
+    if node.attributes.axis != -1:
+        return np.full(count(graph, node.output), np.nan)
     return np.concatenate([known[name] for name in node.inputs])
 
 
@@ -355,6 +370,8 @@ _CONSTANT: Mapping[type[Attributes], Callable[[Node, Graph, Mapping[str, Values]
     Mul: _elementwise,
     Relu: _by_channel,
     Reshape: _reshape,
+    ResizeBilinear: _by_channel,
+    ResizeNearest: _by_channel,
     Sub: _elementwise,
     Unary: _by_channel,
 }

@@ -160,6 +160,19 @@ def zero_point_of(graph: Graph, tensor: str) -> int:
     return int(quantization_of(graph, tensor).zero_point)
 
 
+def constant_value(graph: Graph, tensor: str, value: float) -> float | int:
+    """What a tensor holds where it means a real number: itself, or the nearest int8.
+
+    Args:
+        graph: The graph.
+        tensor: Its dtype and quantization count.
+        value: Finite.
+    """
+    if graph[tensor].dtype != "int8":
+        return float(np.float32(value))
+    return int(quantize_values(np.array(value, np.float64), quantization_of(graph, tensor)))
+
+
 def clamp_limits(node: Node, graph: Graph) -> tuple[int, int]:
     """The int8 limits that a node's fused activation puts on its output.
 

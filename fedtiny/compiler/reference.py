@@ -28,6 +28,7 @@ from fedtiny.compiler.ir import (
     Reshape,
     Softmax,
 )
+from fedtiny.compiler.operators import TransposeConv2d
 from fedtiny.compiler.reference_common import Array, Run, activate, output_size, saturate, windows
 from fedtiny.compiler.softmax import softmax_int8, softmax_parameters
 from fedtiny.errors import UnsupportedError, UsageError
@@ -123,10 +124,41 @@ def _convolve_depthwise(x: Array, weights: Array, attributes: DepthwiseConv2d) -
     return out
 
 
+def _transpose_convolve(x: Array, weights: Array, node: Node, graph: Graph) -> Array:
+    """Spread `(N, H, W, C)` over the output by OHWI weights of the same dtype."""
+    a = node.attributes
+    assert isinstance(a, TransposeConv2d)
+    out_channels, kh, kw, depth = weights.shape
+    size = graph[node.output].shape[1:3]
+    per_group = out_channels // a.groups
+    spread = [(x.shape[1 + i] - 1) * a.stride[i] + (kh, kw)[i] for i in range(2)]
+    room = [max(spread[i], a.crop[i] + size[i]) for i in range(2)]
+    out = np.zeros((len(x), *room, out_channels), x.dtype)
+    for g in range(a.groups):
+        part = x[..., g * depth : (g + 1) * depth]
+        channels = slice(g * per_group, (g + 1) * per_group)
+        for i in range(kh):
+            rows = slice(i, i + (x.shape[1] - 1) * a.stride[0] + 1, a.stride[0])
+            for j in range(kw):
+                columns = slice(j, j + (x.shape[2] - 1) * a.stride[1] + 1, a.stride[1])
+                out[:, rows, columns, channels] += part @ weights[channels, i, j].T
+    cut = tuple(slice(a.crop[i], a.crop[i] + size[i]) for i in range(2))
+    return out[:, cut[0], cut[1]]
+
+
 def _conv2d_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     weights, bias = _constants(graph, node)
     assert isinstance(node.attributes, Conv2d)
     return activate(_convolve(x, weights, node.attributes) + bias, node.attributes.activation)
+
+
+def _transpose_conv2d_float(
+    graph: Graph, node: Node, x: Array, values: Mapping[str, Array]
+) -> Array:
+    weights, bias = _constants(graph, node)
+    assert isinstance(node.attributes, TransposeConv2d)
+    out = _transpose_convolve(x, weights, node, graph)
+    return activate(out + bias, node.attributes.activation)
 
 
 def _depthwise_float(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
@@ -222,6 +254,15 @@ def _conv2d_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]
     return _requantize(graph, node, acc.astype(np.int64) + bias)
 
 
+def _transpose_conv2d_int8(
+    graph: Graph, node: Node, x: Array, values: Mapping[str, Array]
+) -> Array:
+    weights, bias = _constants(graph, node)
+    wide = _exact(_centred(graph, node.inputs[0], x), weights)
+    acc = _transpose_convolve(*wide, node, graph)
+    return _requantize(graph, node, acc.astype(np.int64) + bias)
+
+
 def _depthwise_int8(graph: Graph, node: Node, x: Array, values: Mapping[str, Array]) -> Array:
     weights, bias = _constants(graph, node)
     assert isinstance(node.attributes, DepthwiseConv2d)
@@ -261,6 +302,7 @@ _FLOAT: Mapping[type[Attributes], Run] = {
     Reshape: _reshape,
     ConvertLayout: _same_values,
     Softmax: _softmax_float,
+    TransposeConv2d: _transpose_conv2d_float,
     **elementwise.FLOAT,
     **spatial.FLOAT,
 }
@@ -272,6 +314,7 @@ _INT8: Mapping[type[Attributes], Run] = {
     Reshape: _reshape,
     ConvertLayout: _same_values,
     Softmax: _softmax_int8,
+    TransposeConv2d: _transpose_conv2d_int8,
     **elementwise.INT8,
     **spatial.INT8,
 }

@@ -68,6 +68,7 @@ _FLOAT: Mapping[Function, Callable[[Array, Unary], Array]] = {
     "sigmoid": _sigmoid,
     "tanh": lambda x, a: np.tanh(x.astype(np.float64)),
 }
+"""All functions but `table`, which has no real meaning."""
 
 
 def _by_float(a: Unary, source: Quantization, target: Quantization) -> Array:
@@ -157,4 +158,5 @@ _FIXED: Mapping[Function, Callable[[Unary, Quantization, Quantization], Array]] 
     "leaky_relu": _leaky_relu,
     "relu": _relu,
     "relu6": _relu,
+    "table": lambda a, source, target: np.array(a.values, np.int64),
 }

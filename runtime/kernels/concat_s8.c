@@ -1,4 +1,7 @@
-/* concat, int8: in every pixel the channels of input 0, then those of input 1. */
+/* concat, int8: in every pixel the channels of input 0, then those of input 1.
+ *
+ * Side by side, rows are pixels; one above the other, a step has a row of one input alone.
+ */
 #include "src/kernel.h"
 #include "src/memory.h"
 
@@ -6,6 +9,10 @@ fedtiny_status fedtiny_concat_s8(const fedtiny_call *call) {
     const fedtiny_concat_params *p = call->params;
     const int8_t *a = call->in[0], *b = call->in[1];
     int8_t *out = call->out[0];
+    if (a == NULL || b == NULL) {
+        memcpy(out, a == NULL ? b : a, p->channels_a * sizeof *out);
+        return FEDTINY_OK;
+    }
     for (uint32_t x = 0; x < p->pixels; x++) {
         fedtiny_copy(out, a, p->channels_a * sizeof *out);
         fedtiny_copy(out + p->channels_a, b, p->channels_b * sizeof *out);

@@ -40,7 +40,7 @@ def supports(node: Node, graph: Graph) -> bool:
     whole = any(
         _is_whole(node, graph, name) and graph[name].data is None for name in (first, second)
     )
-    ranked = len(output.shape) in (2, 4) and graph[first].data is None
+    ranked = 2 <= len(output.shape) <= 4 and graph[first].data is None
     return ranked and whole and all(shapes) and len(dtypes) == 1
 
 

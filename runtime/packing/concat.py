@@ -1,4 +1,4 @@
-"""The channels of two activations side by side."""
+"""Two activations side by side in every pixel, in every row, or one above the other."""
 
 from __future__ import annotations
 
@@ -6,31 +6,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
+from fedtiny.compiler.operators import Concat
 from fedtiny.runtime.contract import Access, Packed, RowContract
 from fedtiny.runtime.packing import geometry
 
 
+def _axis(node: Node, graph: Graph) -> int:
+    assert isinstance(node.attributes, Concat)
+    return node.attributes.axis + len(graph[node.output].shape)
+
+
+def _joins_rows(node: Node, graph: Graph) -> bool:
+    """Whether the rows of the output are those of one input, then those of the other."""
+    return len(graph[node.output].shape) == 4 and _axis(node, graph) == 1
+
+
 def supports(node: Node, graph: Graph) -> bool:
-    """Two activations of one type that differ in channels alone."""
-    tensors = [graph[name] for name in (*node.inputs, node.output)]
-    alike = len({(t.shape[:-1], t.dtype) for t in tensors}) == 1
-    ranked = len(tensors[-1].shape) in (2, 4)
-    return alike and ranked and all(t.data is None for t in tensors)
+    """Two activations of one type that differ in one dimension, not the batch's."""
+    tensors, axis = [graph[name] for name in (*node.inputs, node.output)], _axis(node, graph)
+    alike = len({(t.shape[:axis], t.shape[axis + 1 :], t.dtype) for t in tensors}) == 1
+    return alike and axis >= 1 and all(t.data is None for t in tensors)
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
     """One row a step."""
-    rows = geometry.row_count(graph[node.output].shape)
-    inputs = tuple(Access(name, 1, 1) for name in node.inputs)
-    return RowContract(inputs, Access(node.output, 1, 1), rows)
+    rows = [geometry.row_count(graph[name].shape) for name in (*node.inputs, node.output)]
+    starts = (0, -rows[0]) if _joins_rows(node, graph) else (0, 0)
+    inputs = tuple(
+        Access(name, 1, 1, start) for name, start in zip(node.inputs, starts, strict=True)
+    )
+    return RowContract(inputs, Access(node.output, 1, 1), rows[2])
 
 
 def pack(node: Node, graph: Graph) -> Packed:
     """Parameters only."""
-    output = graph[node.output]
-    channels = [graph[name].shape[-1] for name in node.inputs]
-    pixels = output.size // geometry.row_count(output.shape) // output.shape[-1]
-    return Packed({"pixels": pixels, "channels_a": channels[0], "channels_b": channels[1]})
+    shape, axis = graph[node.output].shape, _axis(node, graph)
+    sizes = [graph[name].size // geometry.row_count(graph[name].shape) for name in node.inputs]
+    pixels = 1
+    if not _joins_rows(node, graph):
+        pixels = int(np.prod(shape[2 if len(shape) == 4 else 1 : axis]))
+    return Packed(
+        {"pixels": pixels, "channels_a": sizes[0] // pixels, "channels_b": sizes[1] // pixels}
+    )
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
@@ -39,10 +56,8 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Bytes; pixels; output rows."""
+    """Elements; pairs of copies; output rows."""
     output = graph[node.output]
-    return {
-        "outputs": output.size,
-        "pixels": output.size // output.shape[-1],
-        "rows": geometry.row_count(output.shape),
-    }
+    rows = geometry.row_count(output.shape)
+    copies = rows * pack(node, graph).params["pixels"]
+    return {"outputs": output.size, "pixels": copies, "rows": rows}

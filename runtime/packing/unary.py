@@ -19,8 +19,10 @@ FUNCTIONS: tuple[Function, ...] = get_args(Function)
 
 
 def supports(node: Node, graph: Graph) -> bool:
-    """Any shape; input and output of one type."""
-    return graph[node.inputs[0]].dtype == graph[node.output].dtype
+    """Any shape; input and output of one type, which is int8 for a given table."""
+    assert isinstance(node.attributes, Unary)
+    dtypes = {graph[name].dtype for name in (node.inputs[0], node.output)}
+    return len(dtypes) == 1 and (node.attributes.function != "table" or dtypes == {"int8"})
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
@@ -42,7 +44,7 @@ def pack(node: Node, graph: Graph) -> Packed:
         )
     source, target = (quantization_of(graph, name) for name in (node.inputs[0], node.output))
     table = unary.table(a, source, target)
-    comment = f"int8 (256): {a.function} of -128 .. 127"
+    comment = "int8 (256): the outputs of -128 .. 127"
     return Packed({"elements": elements}, (Constant("table", table, comment, 1),))
 
 

@@ -120,6 +120,12 @@ fedtiny_status fedtiny_push_row(const fedtiny_model *model, void *arena, const v
     uint16_t *next = counters_of(model, arena) + model->n_layers;
     uint16_t *fed = next + 1;
     const fedtiny_tensor *input = &model->tensors[model->inputs[0]];
+    if (*next == 0 && model->n_entries > 0 && model->program[0] != FEDTINY_FEED) {
+        const fedtiny_status status = run_entries(model, arena, hooks); /* what needs no row */
+        if (status != FEDTINY_OK) {
+            return status;
+        }
+    }
     if (*next >= model->n_entries || model->program[*next] != FEDTINY_FEED || *fed >= input->rows) {
         return FEDTINY_ERROR_STATE;
     }

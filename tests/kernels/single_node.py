@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -31,7 +32,21 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
+from fedtiny.compiler.operators import (
+    Broadcast,
+    Concat,
+    Function,
+    MaxPool2d,
+    Mean,
+    Mul,
+    Pad,
+    ResizeBilinear,
+    ResizeNearest,
+    Sub,
+    Transpose,
+    TransposeConv2d,
+    Unary,
+)
 from fedtiny.compiler.reference_common import output_size
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Kernel
@@ -259,10 +274,12 @@ def mul(case: Case, dtype: DType) -> Graph:
 
 def unary(case: Case, dtype: DType) -> Graph:
     """A function, by the seed, of every element."""
-    functions = get_args(Function)
+    functions = [f for f in get_args(Function) if f != "table" or dtype == "int8"]
     function = functions[case.seed % len(functions)]
     alpha = {"leaky_relu": 0.1, "hard_sigmoid": 1 / 6}.get(function, 0.0)
     attributes = Unary(function, alpha, 0.5 if function == "hard_sigmoid" else 0.0)
+    if function == "table":
+        attributes = Unary(function, values=tuple(range(127, -129, -1)))
     shape = (1, *case.size)
     tensors = [_activation("x", shape, dtype, 0.05 * min(case.gain, 4.0), case.zero_points[0])]
     tensors.append(_activation("y", shape, dtype, 0.02, case.zero_points[1]))
@@ -309,15 +326,29 @@ def between_conversions(graph: Graph) -> Graph:
 
 
 def concat(case: Case, dtype: DType) -> Graph:
-    """The channels of two activations."""
+    """Two activations along a dimension that the seed says."""
     h, w, c = case.size
-    channels = (c, case.outputs, c + case.outputs)
+    axis = (-1, -1, -2, -3)[case.seed % 4]
+    sizes = [[1, h, w, c] for _ in "aby"]
+    sizes[1][axis] = case.outputs
+    sizes[2][axis] += case.outputs
     zero = case.zero_points[0]
     tensors = [
-        _activation(name, (1, h, w, count), dtype, 0.05, zero)
-        for name, count in zip("aby", channels, strict=True)
+        _activation(name, tuple(size), dtype, 0.05, zero)
+        for name, size in zip("aby", sizes, strict=True)
     ]
-    return _graph(Concat(), tensors, 2)
+    return _graph(Concat(axis), tensors, 2)
+
+
+def broadcast(case: Case, dtype: DType) -> Graph:
+    """Some of rows, columns and channels repeated, by the seed."""
+    before = tuple(1 if case.seed >> axis & 1 else size for axis, size in enumerate(case.size))
+    shapes = ((1, *before), (1, *case.size))
+    tensors = [
+        _activation(n, s, dtype, 0.05, case.zero_points[0])
+        for n, s in zip("xy", shapes, strict=True)
+    ]
+    return _graph(Broadcast(), tensors, 1)
 
 
 def mean(case: Case, dtype: DType) -> Graph:
@@ -328,6 +359,65 @@ def mean(case: Case, dtype: DType) -> Graph:
     return _graph(Mean(), tensors, 1)
 
 
+def transpose_conv2d(case: Case, dtype: DType) -> Graph:
+    """A transposed convolution; padding is cropped, the bottom and the right by the seed."""
+    h, w, c = case.size
+    crop = (case.padding[0][0], case.padding[1][0])
+    spread = [(n - 1) * s + k for n, s, k in zip((h, w), case.stride, case.kernel, strict=True)]
+    size = [max(1, n - before + case.seed % 3 - 1) for n, before in zip(spread, crop, strict=True)]
+    weights = (case.outputs, *case.kernel, c // case.groups)
+    shapes: list[tuple[int, ...]] = [(1, h, w, c), weights, (1, *size, case.outputs)]
+    plain = TransposeConv2d(case.stride, crop, case.groups, case.activation)
+    return _weighted(case, dtype, plain, shapes, 0)
+
+
+def _moved(case: Case, dtype: DType, attributes: Attributes, shape: tuple[int, ...]) -> Graph:
+    """A node that keeps its input's quantization."""
+    shapes = ((1, *case.size), shape)
+    tensors = [
+        _activation(n, s, dtype, 0.05, case.zero_points[0])
+        for n, s in zip("xy", shapes, strict=True)
+    ]
+    return _graph(attributes, tensors, 1)
+
+
+def pad(case: Case, dtype: DType) -> Graph:
+    """Padding with zeros, a number or the least value; of channels too where there are groups."""
+    h, w, c = case.size
+    (top, bottom), (left, right) = case.padding
+    channels = (case.groups - 1, case.stride[0] * (case.groups - 1))
+    value = (0.0, 1.3, -1e30)[case.seed % 3]
+    shape = (1, h + top + bottom, w + left + right, c + sum(channels))
+    return _moved(case, dtype, Pad(case.padding, channels, value), shape)
+
+
+def _resize(case: Case, dtype: DType, kind: type[ResizeBilinear | ResizeNearest]) -> Graph:
+    """Resizing by the kernel's size over the stride, in every way."""
+    align, half = ((False, False), (True, False), (False, True))[case.seed % 3]
+    size = [
+        max(1, n * k // s) + case.padding[0][0]
+        for n, k, s in zip(case.size[:2], case.kernel, case.stride, strict=True)
+    ]
+    return _moved(case, dtype, kind(align, half), (1, *size, case.size[2]))
+
+
+def resize_nearest(case: Case, dtype: DType) -> Graph:
+    """Resizing to the nearest pixel."""
+    return _resize(case, dtype, ResizeNearest)
+
+
+def resize_bilinear(case: Case, dtype: DType) -> Graph:
+    """Resizing to means of four pixels."""
+    return _resize(case, dtype, ResizeBilinear)
+
+
+def transpose(case: Case, dtype: DType) -> Graph:
+    """Any order of rows, columns and channels, by the seed."""
+    order = (0, *list(itertools.permutations((1, 2, 3)))[case.seed % 6])
+    shape = (1, *case.size)
+    return _moved(case, dtype, Transpose(order), tuple(shape[axis] for axis in order))
+
+
 BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "conv2d": conv2d,
     "depthwise_conv2d": conv2d,
@@ -336,11 +426,17 @@ BUILDERS: Mapping[str, Callable[[Case, DType], Graph]] = {
     "average_pool2d": average_pool2d,
     "softmax": softmax,
     "convert_layout": convert_layout,
+    "broadcast": broadcast,
     "concat": concat,
     "max_pool2d": max_pool2d,
     "mean": mean,
     "mul": mul,
+    "pad": pad,
+    "resize_bilinear": resize_bilinear,
+    "resize_nearest": resize_nearest,
     "sub": sub,
+    "transpose": transpose,
+    "transpose_conv2d": transpose_conv2d,
     "unary": unary,
 }
 """By op, what makes a graph of a case."""

@@ -26,7 +26,8 @@ zero_points = st.tuples(st.integers(-128, 127), st.integers(-128, 127))
 
 @st.composite
 def cases(draw: st.DrawFn, op: str) -> Case:
-    groups = draw(st.sampled_from([1, 1, 1, 2, 3])) if op == "conv2d" else 1
+    grouped = op in ("conv2d", "transpose_conv2d", "pad")
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3])) if grouped else 1
     channels = draw(st.integers(1, 40 // groups)) * groups
     pooling = op in ("average_pool2d", "max_pool2d")
     kernel = draw(st.tuples(st.integers(1, 4), st.integers(1, 4)))
@@ -49,7 +50,7 @@ def cases(draw: st.DrawFn, op: str) -> Case:
 
 
 def fits(op: str, case: Case) -> bool:
-    if not op.endswith("2d"):
+    if not op.endswith("2d") or op == "transpose_conv2d":
         return True
     if min(case.output()) < 1:
         return False

@@ -57,7 +57,9 @@ def test_a_layer_is_within_one_lsb(graph, tmp_path):
     x = samples(graph, 8)
     ours, theirs = execute(graph, x), ort.run(path, graph, x)
     for name, value in ours.items():
-        assert np.abs(value.astype(int) - theirs[name]).max() <= 1
+        # TensorFlow Lite's weights of a bilinear mean are rounded to 1 / 1024.
+        most = 4 if graph.nodes[0].op == "resize_bilinear" else 1
+        assert np.abs(value.astype(int) - theirs[name]).max() <= most
 
 
 @pytest.mark.parametrize("density", [1.0, 0.1])
@@ -90,7 +92,7 @@ def test_same_graph_same_bytes_and_names_are_kept(graph):
     data = exporter.to_bytes(graph)
     assert data == exporter.to_bytes(graph)
     model = onnx.load_from_string(data)
-    assert (model.ir_version, model.opset_import[0].version) == (8, 17)
+    assert (model.ir_version, model.opset_import[0].version) == (8, 18)
     made = {name for node in model.graph.node for name in node.output}
     made |= {value.name for value in model.graph.input}
     assert {tensor.name for tensor in graph.activations()} <= made

@@ -9,21 +9,19 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from torch import nn
 
-from fedtiny.compiler import quantization as q
 from fedtiny.compiler import reference
 from fedtiny.compiler.frontends.onnx_file import from_onnx
-from fedtiny.compiler.ir import Graph, Relu
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters import onnx as onnx_exporter
 from fedtiny.exporters.tolerance import TOLERANCE_LSB
 from tests.graph_strategies import graphs, samples
+from tests.onnx_models import check_float, int8_difference, model, normal, qdq, weights
 
 RELAXED = {
     "deadline": None,
@@ -142,49 +140,6 @@ def exported(kind: type[nn.Module], dynamo: bool, open_batch: bool, opset: int) 
         return file.getvalue()
 
 
-def run_onnx(data: bytes, x: np.ndarray) -> np.ndarray:
-    """Outputs of onnxruntime, one sample at a time, without its own rewriting."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(data, options)
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: x[i : i + 1]})[0] for i in range(len(x))])
-
-
-def normal(shape: Sequence[int], count: int = 4, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(size=(count, *shape)).astype(np.float32)
-
-
-def to_nhwc(x: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(x.transpose(0, 2, 3, 1)) if x.ndim == 4 else x
-
-
-def check_float(data: bytes, shape: Sequence[int]) -> Graph:
-    graph = from_onnx(data, "model")
-    x = normal(shape)
-    theirs = run_onnx(data, x)
-    ours = reference.execute(graph, {graph.inputs[0]: to_nhwc(x)})[graph.outputs[0]]
-    np.testing.assert_allclose(ours, to_nhwc(theirs), 1e-5, 1e-5 * np.abs(theirs).max())
-    return graph
-
-
-def int8_difference(data: bytes, shape: Sequence[int], count: int) -> tuple[Graph, int]:
-    """The graph, and by how many LSBs its outputs differ at most from onnxruntime's."""
-    graph = from_onnx(data, "model")
-    first, last = graph[graph.inputs[0]], graph[graph.outputs[0]]
-    assert first.quantization is not None
-    assert last.quantization is not None
-    assert all(t.dtype == "int8" for t in graph.activations())
-    x = 1.2 * normal(shape, count)
-    theirs = q.quantize_values(to_nhwc(run_onnx(data, x)), last.quantization)
-    inputs = {first.name: q.quantize_values(to_nhwc(x), first.quantization)}
-    ours = reference.execute(graph, inputs)[last.name]
-    assert len(np.unique(ours)) > 3
-    return graph, int(np.abs(ours.astype(int) - theirs).max())
-
-
 def quantized(
     data: bytes, shape: Sequence[int], folder: Path, per_channel: bool, kind: str
 ) -> bytes:
@@ -263,139 +218,6 @@ def test_float_export_reads_back_the_same(graph):
         np.testing.assert_allclose(first[name], second[name], 1e-5, 1e-5)
 
 
-def model(
-    nodes: Sequence[onnx.NodeProto],
-    constants: dict[str, np.ndarray],
-    shape: Sequence[int | str],
-    opset: int = 17,
-    dtype: int = TensorProto.FLOAT,
-    out_dtype: int = TensorProto.FLOAT,
-) -> bytes:
-    """A file with the input x and the output y."""
-    graph = helper.make_graph(
-        list(nodes),
-        "test",
-        [helper.make_tensor_value_info("x", dtype, list(shape))],
-        [helper.make_tensor_value_info("y", out_dtype, None)],
-        [numpy_helper.from_array(v, k) for k, v in constants.items()],
-    )
-    opsets = [helper.make_opsetid("", opset)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
-
-
-def weights(*shape: int) -> np.ndarray:
-    return np.random.default_rng(sum(shape)).normal(size=shape).astype(np.float32)
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("auto_pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
-@pytest.mark.parametrize("stride", [1, 2])
-def test_auto_pad(auto_pad, stride):
-    conv = helper.make_node("Conv", ["x", "w"], ["y"], auto_pad=auto_pad, strides=[stride, stride])
-    check_float(model([conv], {"w": weights(4, 3, 4, 3)}, ["N", 3, 7, 6]), (3, 7, 6))
-
-
-@pytest.mark.quick
-def test_asymmetric_pads():
-    conv = helper.make_node("Conv", ["x", "w", "b"], ["y"], pads=[0, 2, 1, 0], strides=[2, 1])
-    constants = {"w": weights(4, 3, 3, 3), "b": weights(4)}
-    graph = check_float(model([conv], constants, [1, 3, 7, 6]), (3, 7, 6))
-    assert graph.nodes[0].attributes.padding == ((0, 1), (2, 0))  # type: ignore[attr-defined]
-
-
-@pytest.mark.quick
-def test_nhwc_input_needs_no_transpose():
-    nodes = [
-        helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]),
-        helper.make_node("Conv", ["t", "w"], ["y"]),
-    ]
-    data = model(nodes, {"w": weights(4, 3, 3, 3)}, [1, 7, 6, 3])
-    graph = from_onnx(data, "m")
-    assert [n.op for n in graph.nodes] == ["conv2d"]
-    x = normal((7, 6, 3))
-    ours = reference.execute(graph, {"x": x})["y"]
-    np.testing.assert_allclose(ours, to_nhwc(run_onnx(data, x)), 1e-5, 1e-5)
-
-
-@pytest.mark.quick
-def test_flatten_permutes_weights_through_matmul_and_bias():
-    nodes = [
-        helper.make_node("Relu", ["x"], ["r"]),
-        helper.make_node("Flatten", ["r"], ["f"]),
-        helper.make_node("MatMul", ["f", "w"], ["m"]),
-        helper.make_node("Add", ["b", "m"], ["y"]),
-    ]
-    constants = {"w": weights(24, 5), "b": weights(5)}
-    graph = check_float(model(nodes, constants, ["N", 2, 3, 4]), (2, 3, 4))
-    assert [n.op for n in graph.nodes] == ["relu", "reshape", "fully_connected"]
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize(
-    ("limits", "activation"), [((0.0, 6.0), "relu6"), ((0.0, None), "relu"), ((0.0, 3e38), None)]
-)
-def test_clip(limits, activation):
-    names = [n if v is not None else "" for n, v in zip("lh", limits, strict=True)]
-    constants = {n: np.float32(v) for n, v in zip("lh", limits, strict=True) if v is not None}
-    data = model([helper.make_node("Clip", ["x", *names], ["y"])], constants, ["N", 8])
-    if activation is None:
-        with pytest.raises(UnsupportedError, match=r"'y' \(Clip\)"):
-            from_onnx(data, "m")
-    else:
-        assert check_float(data, (8,)).nodes[0].attributes == Relu(activation)
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("opset", [13, 18])
-def test_reduce_mean_and_squeeze(opset):
-    axes = {"axes": np.array([2, 3])} if opset == 18 else {}
-    attributes = {} if opset == 18 else {"axes": [-1, -2]}
-    nodes = [
-        helper.make_node("ReduceMean", ["x", *axes], ["m"], **attributes),
-        helper.make_node("Squeeze", ["m", "s"], ["y"]),
-    ]
-    data = model(nodes, {"s": np.array([2, 3]), **axes}, [1, 3, 4, 5], opset)
-    check_float(data, (3, 4, 5))
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("opset", [12, 13])
-def test_scaled_softmax(opset):
-    nodes = [
-        helper.make_node("Mul", ["half", "x"], ["m"]),
-        helper.make_node("Softmax", ["m"], ["y"], axis=1),
-    ]
-    constants = {"half": np.array(0.5, np.float32)}
-    check_float(model(nodes, constants, [1, 6], opset), (6,))
-    image = model(nodes, constants, [1, 6, 2, 2], opset)
-    if opset == 13:
-        check_float(image, (6, 2, 2))
-    else:
-        with pytest.raises(UnsupportedError, match="softmax over C"):
-            from_onnx(image, "m")
-    nodes[1] = helper.make_node("Relu", ["m"], ["y"])
-    check_float(model(nodes, constants, [1, 6], opset), (6,))
-
-
-@pytest.mark.quick
-def test_padded_average_pool_does_not_count_padding():
-    pool = helper.make_node("AveragePool", ["x"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1])
-    check_float(model([pool], {}, [1, 3, 5, 5]), (3, 5, 5))
-    pool.attribute.append(helper.make_attribute("count_include_pad", 1))
-    with pytest.raises(UnsupportedError, match="count_include_pad"):
-        from_onnx(model([pool], {}, [1, 3, 5, 5]), "m")
-
-
-def qdq(name: str, zero: np.ndarray, scale: float) -> tuple[list[onnx.NodeProto], dict]:
-    nodes = [
-        helper.make_node("QuantizeLinear", [name, f"{name}_s", f"{name}_z"], [f"{name}_q"]),
-        helper.make_node(
-            "DequantizeLinear", [f"{name}_q", f"{name}_s", f"{name}_z"], [f"{name}_d"]
-        ),
-    ]
-    return nodes, {f"{name}_s": np.float32(scale), f"{name}_z": zero}
-
-
 @pytest.mark.quick
 @pytest.mark.parametrize("kind", [np.int8, np.uint8])
 def test_one_quantized_convolution(kind):
@@ -454,7 +276,7 @@ def test_partly_quantized_is_refused():
         ([helper.make_node("Relu", ["x"], ["y"])], [4, 4], r"'x'.*\[4, 4\].*batch dimension of 1"),
         ([helper.make_node("Relu", ["x"], ["y"])], [1, "width"], r"\[1, width\]"),
         ([helper.make_node("Relu", ["z"], ["y"])], [1, 4], "reads 'z' before it is made"),
-        ([helper.make_node("Softmax", ["x"], ["y"], axis=1)], [1, 4, 4], "softmax over C"),
+        ([helper.make_node("Softmax", ["x"], ["y"], axis=0)], [1, 4, 4], "softmax over one dim"),
         ([helper.make_node("Relu", ["x"], ["y"], domain="my")], [1, 4], r"my\.Relu"),
     ],
 )

@@ -14,6 +14,7 @@ from fedtiny.compiler import reference
 from fedtiny.compiler.frontends.tflite_file import from_tflite
 from fedtiny.compiler.ir import Conv2d, DepthwiseConv2d, Graph
 from fedtiny.compiler.operators import Mean
+from fedtiny.compiler.passes import lower
 from fedtiny.compiler.softmax import softmax_int8, softmax_parameters
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters import litert, tflite
@@ -184,7 +185,7 @@ def test_padding_before_a_convolution_is_folded(tmp_path):
     target = file.tensor("y", (1, 6, 6, 3), "int8", 0.1, 0)
     options = {"strideH": 1, "strideW": 1, "padding": 1}
     file.op("CONV_2D", [padded, *constants], target, "Conv2DOptions", 3, **options)
-    graph = check_equal(file.finish([source], [target]), tmp_path)
+    graph = lower(check_equal(file.finish([source], [target]), tmp_path))
     assert [n.op for n in graph.nodes] == ["conv2d"]
     attributes = graph.nodes[0].attributes
     assert isinstance(attributes, Conv2d)

@@ -133,7 +133,8 @@ def test_zero_weights_stay_exactly_zero(graph):
 
 def test_passes_are_found_and_ordered():
     names = [item.name for item in float_passes()]
-    assert sorted(names) == ["eliminate_dead_code", "fold_batchnorm", "fuse_activation"]
+    expected = ["eliminate_dead_code", "fold_batchnorm", "fold_pads", "fuse_activation"]
+    assert sorted(names) == expected
     assert names.index("fold_batchnorm") < names.index("fuse_activation")
 
 

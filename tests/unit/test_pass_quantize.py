@@ -24,6 +24,11 @@ from fedtiny.exporters import litert, tflite
 from tests.graph_strategies import graphs, samples
 
 pytestmark = pytest.mark.quick
+KEEPING = (
+    *("average_pool2d", "broadcast", "max_pool2d", "pad", "reshape"),
+    *("resize_bilinear", "resize_nearest", "transpose"),
+)
+"""Ops whose output is quantized as their input."""
 RELAXED = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -51,7 +56,7 @@ def test_specification(graph):
         assert -128 <= q.zero_point <= 127
     for node in made.nodes:
         q_in, q_out = (made[n].quantization for n in (node.inputs[0], node.output))
-        if node.op in ("average_pool2d", "max_pool2d", "reshape"):
+        if node.op in KEEPING:
             assert q_in == q_out
         elif node.op in ("add", "sub"):
             p = add_parameters(node, made)
@@ -75,7 +80,7 @@ def test_specification(graph):
             assert (float(q_out.scale), int(q_out.zero_point)) == (1 / 256, -128)
         else:
             w, b = (made[n] for n in node.inputs[1:])
-            axis = {"conv2d": 0, "depthwise_conv2d": 3, "fully_connected": None}[node.op]
+            axis = {"depthwise_conv2d": 3, "fully_connected": None}.get(node.op, 0)
             assert w.quantization.axis == axis
             assert not w.quantization.zero_point.any()
             assert w.data.min() >= -127

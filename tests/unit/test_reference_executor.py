@@ -22,7 +22,21 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Concat, MaxPool2d, Mean, Mul, Sub, Unary
+from fedtiny.compiler.operators import (
+    Broadcast,
+    Concat,
+    MaxPool2d,
+    Mean,
+    Mul,
+    Pad,
+    Resize,
+    ResizeBilinear,
+    ResizeNearest,
+    Sub,
+    Transpose,
+    TransposeConv2d,
+    Unary,
+)
 from fedtiny.compiler.reference import SAMPLES, execute
 from fedtiny.errors import UnsupportedError, UsageError
 from tests.graph_strategies import graphs, samples
@@ -41,6 +55,38 @@ FUNCTIONS = {
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
 }
+
+
+def resized(x: torch.Tensor, a: Resize, size: tuple[int, ...]) -> torch.Tensor:
+    if isinstance(a, ResizeBilinear) and (a.align_corners or a.half_pixel_centers):
+        return F.interpolate(x, size, mode="bilinear", align_corners=a.align_corners)
+    if isinstance(a, ResizeNearest) and not a.align_corners:
+        return F.interpolate(x, size, mode="nearest-exact" if a.half_pixel_centers else "nearest")
+    # Torch has no such mode: rows and columns from their positions.
+    for axis in (2, 3):
+        n, m = x.shape[axis], size[axis - 2]
+        step = (n - 1) / (m - 1) if a.align_corners and m > 1 else n / m
+        at = torch.arange(m).double() * step
+        if isinstance(a, ResizeNearest):
+            x = x.index_select(axis, (at + 0.5 + 1e-9).floor().long().clamp(max=n - 1))
+            continue
+        low = (at + 1e-9).floor().long().clamp(max=n - 1)
+        share = (at - low).reshape(-1, *[1] * (3 - axis))
+        high = (low + 1).clamp(max=n - 1)
+        x = x.index_select(axis, low) * (1 - share) + x.index_select(axis, high) * share
+    return x
+
+
+def spread(
+    x: torch.Tensor, a: TransposeConv2d, constants: list[torch.Tensor], size: tuple[int, ...]
+) -> torch.Tensor:
+    """All rows and columns, and zeros behind them, then those that stay."""
+    w, b = constants
+    parts = w.permute(0, 3, 1, 2).reshape(a.groups, -1, w.shape[3], *w.shape[1:3])
+    weights = parts.transpose(1, 2).reshape(x.shape[1], -1, *w.shape[1:3])
+    whole = F.pad(F.conv_transpose2d(x, weights, None, a.stride, groups=a.groups), [0, 9, 0, 9])
+    rows, columns = (slice(c, c + n) for c, n in zip(a.crop, size, strict=True))
+    return whole[:, :, rows, columns] + b.reshape(-1, 1, 1)
 
 
 def by_torch(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -75,7 +121,17 @@ def by_torch(graph: Graph, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarra
             operation = {Add: torch.add, Sub: torch.sub, Mul: torch.mul}[type(a)]
             y = operation(*((other, x) if getattr(a, "reverse", False) else (x, other)))
         elif isinstance(a, Concat):
-            y = torch.cat([x, values[node.inputs[1]]], 1)
+            y = torch.cat([x, values[node.inputs[1]]], {-1: 1, -2: 3, -3: 2}[a.axis])
+        elif isinstance(a, Broadcast):
+            y = x.movedim(1, -1).expand(len(x), *graph[node.output].shape[1:]).movedim(-1, 1)
+        elif isinstance(a, Pad):
+            y = F.pad(x, [*a.padding[1], *a.padding[0], *a.channels], value=a.value)
+        elif isinstance(a, Resize):
+            y = resized(x, a, graph[node.output].shape[1:3])
+        elif isinstance(a, Transpose):
+            y = x.movedim(1, -1).permute(a.order).movedim(-1, 1)
+        elif isinstance(a, TransposeConv2d):
+            y = spread(x, a, constants, graph[node.output].shape[1:3])
         elif isinstance(a, Mean):
             y = x.mean((2, 3), keepdim=True)
         elif isinstance(a, Unary):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Attributes, DType, Graph, Node, Pattern, Quantization, Tensor
-from fedtiny.compiler.operators import Concat
+from fedtiny.compiler.operators import Broadcast, Concat
 
 MAX_ELEMENTS = 1 << 28
 """No activation or constant may have more elements; far above any device this compiles for."""
@@ -71,21 +71,54 @@ class GraphBuilder:
         self._made_by[output] = len(self.nodes)
         self.nodes.append(Node(name, attributes, inputs, (output,)))
 
-    def concat(self, name: str, inputs: Sequence[str], output: str) -> None:
-        """Append the nodes that make `output` of the channels of several tensors, two by two.
+    def concat(self, name: str, inputs: Sequence[str], output: str, attributes: Concat) -> None:
+        """Append the nodes that make `output` of several tensors, two by two.
 
         What is made on the way is quantized as the output.
         """
         made, target = inputs[0], self.tensors[output]
         for position, part in enumerate(inputs[1:], start=1):
             if position == len(inputs) - 1:
-                self.node(name, Concat(), (made, part), output)
+                self.node(name, attributes, (made, part), output)
                 return
-            channels = sum(self.tensors[n].shape[-1] for n in (made, part))
-            shape = (*target.shape[:-1], channels)
-            step = self.activation(f"{output}/{position}", shape, target.dtype, target.quantization)
-            self.node(f"{name}/{position}", Concat(), (made, part), step)
+            shape = list(target.shape)
+            shape[attributes.axis] = sum(
+                self.tensors[n].shape[attributes.axis] for n in (made, part)
+            )
+            step = self.activation(
+                f"{output}/{position}", tuple(shape), target.dtype, target.quantization
+            )
+            self.node(f"{name}/{position}", attributes, (made, part), step)
             made = step
+
+    def operands(
+        self, name: str, first: str, second: str, shape: tuple[int, ...]
+    ) -> tuple[str, str]:
+        """The operands of an elementwise operator, repeated where kernels do not do that.
+
+        Kernels repeat one value a channel; the first operand is an activation, and one activation
+        has the output's shape.
+
+        Args:
+            name: The operator's, for the nodes that are put in front.
+            first: An activation of the output's rank.
+            second: An activation of the output's rank, or a constant.
+            shape: The output's.
+        """
+        made = []
+        given = [self.tensors[operand] for operand in (first, second)]
+        whole = any(tensor.shape == shape and tensor.data is None for tensor in given)
+        pixel = ((1,) * (len(shape) - 1) + shape[-1:],) if whole else ()
+        for position, (operand, tensor) in enumerate(zip((first, second), given, strict=True)):
+            if tensor.data is None and tensor.shape not in (shape, *pixel):
+                pixel = ((1,) * (len(shape) - 1) + shape[-1:],)
+                spread = self.activation(
+                    f"{name}/operand_{position}", shape, tensor.dtype, tensor.quantization
+                )
+                self.node(spread, Broadcast(), (operand,), spread)
+                operand = spread
+            made.append(operand)
+        return made[0], made[1]
 
     def producer(self, tensor: str) -> Node | None:
         """The node that makes a tensor; None for inputs and constants."""

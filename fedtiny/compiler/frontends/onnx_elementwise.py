@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedtiny.compiler.frontends.onnx_importer import Importer, Value, add_float
+from fedtiny.compiler.frontends.onnx_importer import Constant, Importer, Value, add_float
 from fedtiny.compiler.frontends.onnx_model import NodeRecord
 from fedtiny.compiler.ir import Activation, Add, Conv2d, DepthwiseConv2d, FullyConnected, Relu
-from fedtiny.compiler.operators import Function, Mul, Sub, Unary
+from fedtiny.compiler.operators import Broadcast, Function, Mul, Sub, TransposeConv2d, Unary
 
 
 def relu(importer: Importer, node: NodeRecord) -> None:
@@ -49,18 +49,19 @@ def _added_to_bias(importer: Importer, node: NodeRecord, position: int) -> bool:
     value, added = importer.value(node, 1 - position), importer.constants[node.inputs[position]]
     layer = importer.sole_producer(node, value, node.inputs[1 - position])
     layered = layer is not None and isinstance(
-        layer.attributes, Conv2d | DepthwiseConv2d | FullyConnected
+        layer.attributes, Conv2d | DepthwiseConv2d | FullyConnected | TransposeConv2d
     )
-    channels = value.shape[1]
-    wanted = (1, channels) + (1,) * (len(value.shape) - 2)
+    axis = value.channels
+    if layer is None or not layered or axis is None or value.order[axis] + 1 != len(value.physical):
+        return False
+    channels = value.shape[axis]
+    wanted = tuple(channels if i == axis else 1 for i in range(len(value.shape)))
     data = added.real
     fits = data.ndim <= len(wanted) and all(
         n in (1, w) for n, w in zip(data.shape[::-1], wanted[::-1], strict=False)
     )
-    if layer is None or not layered or not fits or value.flat is not None:
-        return False
     old = importer.builder.tensors[layer.inputs[2]]
-    if old.dtype != "float32" or not np.issubdtype(data.dtype, np.floating):
+    if not fits or old.dtype != "float32" or not np.issubdtype(data.dtype, np.floating):
         return False
     total = old.value + np.broadcast_to(data, wanted).reshape(channels).astype(np.float32)
     bias = add_float(importer, f"{node.outputs[0]}/bias", total)
@@ -94,47 +95,66 @@ def binary(importer: Importer, node: NodeRecord) -> None:
     swapped = constants == [0]
     value = importer.value(node, 1 if swapped else 0)
     attributes = {"Add": Add(), "Mul": Mul(), "Sub": Sub(reverse=swapped)}[node.op]
-    if constants:
-        second = _operand(importer, node, constants[0], value)
-        importer.make(node, attributes, (value.tensor, second), value)
-        return
-    other = importer.value(node, 1)
-    wide = value if math.prod(value.shape) >= math.prod(other.shape) else other
-    narrow = other if wide is value else value
-    one_pixel = narrow.is_image and wide.is_image and narrow.shape[2:] == (1, 1)
-    one_pixel = one_pixel and narrow.shape[1] == wide.shape[1]
-    same = (value.shape, value.order, value.flat) == (other.shape, other.order, other.flat)
-    if not (same or one_pixel):
-        raise node.unsupported(
-            f"{list(value.shape)} and {list(other.shape)}; equal shapes, one value a channel, and "
-            "constants are supported"
-        )
-    importer.make(node, attributes, (value.tensor, other.tensor), wide)
+    other = importer.constants[node.inputs[constants[0]]] if constants else importer.value(node, 1)
+    shapes = value.shape, other.data.shape if isinstance(other, Constant) else other.shape
+    rank = max(len(shape) for shape in shapes)
+    wide = tuple((1,) * (rank - len(shape)) + shape for shape in shapes)
+    if rank > 4 or any(len({1, a, b}) > 2 for a, b in zip(*wide, strict=True)) or wide[1][0] != 1:
+        raise node.unsupported(f"{list(shapes[0])} and {list(shapes[1])}, which do not broadcast")
+    target = tuple(max(a, b) for a, b in zip(*wide, strict=True))
+    if isinstance(other, Value):
+        same = shapes[0] == shapes[1] and value.flat == other.flat is not None
+        if not same:
+            value, other = (_of_rank(importer, node, v, rank) for v in (value, other))
+            if value.shape != target and other.shape == target:
+                value = importer.ordered(node, value, other.order)
+            other = importer.ordered(node, other, value.order)
+        second = other.tensor
+    else:
+        value = _of_rank(importer, node, value, rank)
+        if value.flat is not None and other.data.size > 1:
+            value = importer.linear(node, value)
+        second = _operand(importer, node, node.inputs[constants[0]], other, value, target)
+    made = replace(value, shape=target)
+    inputs = importer.builder.operands(node.outputs[0], value.tensor, second, made.physical)
+    importer.make(node, attributes, inputs, made)
 
 
-def _operand(importer: Importer, node: NodeRecord, position: int, value: Value) -> str:
-    """Add a constant operand in our order of dimensions."""
-    constant = importer.constant(node, position)
+def _of_rank(importer: Importer, node: NodeRecord, value: Value, rank: int) -> Value:
+    """The value with dimensions of size 1 in front."""
+    if len(value.shape) == rank:
+        return value
+    value = importer.linear(node, value)
+    shape = (1,) * (rank - len(value.shape)) + value.shape
+    return importer.viewed(node, value, Value("", shape, tuple(range(rank))))
+
+
+def _operand(
+    importer: Importer,
+    node: NodeRecord,
+    name: str,
+    constant: Constant,
+    value: Value,
+    target: tuple[int, ...],
+) -> str:
+    """Add a constant operand in our order of dimensions: one number, one pixel, or a map."""
     quantization = constant.quantization
     kept = quantization is not None and quantization.axis is None and constant.data.dtype == np.int8
     data = constant.data if kept else constant.real
-    rank = len(value.shape)
-    if not (kept or np.issubdtype(data.dtype, np.floating)) or data.ndim > rank or data.size == 0:
+    rank = len(target)
+    if not (kept or np.issubdtype(data.dtype, np.floating)) or data.size == 0:
         raise node.unsupported(f"a constant of {data.dtype}{list(data.shape)}")
-    data = data.reshape((1,) * (rank - data.ndim) + data.shape)
-    sizes = zip(data.shape, value.shape, strict=True)
-    if any(n not in (1, wanted) for n, wanted in sizes) or (value.flat and data.size > 1):
-        raise node.unsupported(f"a constant {list(data.shape)} for {list(value.shape)}")
-    data = data.transpose([value.order.index(i) for i in range(rank)])
-    pixel = data.size == data.shape[-1]
     if data.size == 1:
         data = data.reshape(1)
-    elif not pixel:
-        physical = importer.builder.tensors[value.tensor].shape
-        data = np.broadcast_to(data, physical)
+    else:
+        data = data.reshape((1,) * (rank - data.ndim) + data.shape)
+        physical = replace(value, shape=data.shape).physical
+        data = data.transpose(np.argsort(value.order)).reshape(physical)
+        if data.size != data.shape[-1] or data.size != replace(value, shape=target).physical[-1]:
+            data = np.broadcast_to(data, replace(value, shape=target).physical)
     if kept:
-        return importer.builder.constant(node.inputs[position], data, quantization)
-    return add_float(importer, node.inputs[position], data)
+        return importer.builder.constant(name, data, quantization)
+    return add_float(importer, name, data)
 
 
 def function(importer: Importer, node: NodeRecord, attributes: Unary) -> None:
@@ -162,9 +182,31 @@ def _reader(name: Function) -> Callable[[Importer, NodeRecord], None]:
     return read
 
 
+def expand(importer: Importer, node: NodeRecord) -> None:
+    """Expand."""
+    node.arity(2, 2)
+    value, wanted = importer.value(node), importer.constant(node, 1).data
+    rank = max(len(value.shape), wanted.size)
+    if wanted.ndim != 1 or rank > 4:
+        raise node.unsupported("a shape of more than four dimensions")
+    value = _of_rank(importer, node, value, rank)
+    sizes = [1] * (rank - wanted.size) + [int(n) for n in wanted]
+    if any(1 not in (n, m) and n != m for n, m in zip(value.shape, sizes, strict=True)):
+        raise node.damaged(f"{list(value.shape)} to {sizes}")
+    shape = tuple(max(n, m) for n, m in zip(value.shape, sizes, strict=True))
+    if shape[0] != 1:
+        raise node.unsupported("a batch of more than 1")
+    if shape == value.shape:
+        importer.define(node, value)
+        return
+    value = importer.linear(node, value) if value.flat is not None else value
+    importer.make(node, Broadcast(), (value.tensor,), value, shape)
+
+
 OPS: Mapping[str, Callable[[Importer, NodeRecord], None]] = {
     "Add": add,
     "Clip": clip,
+    "Expand": expand,
     "HardSigmoid": hard_sigmoid,
     "HardSwish": _reader("hard_swish"),
     "LeakyRelu": leaky_relu,

@@ -7,7 +7,8 @@ from dataclasses import replace
 import onnx
 
 from fedtiny.compiler.frontends.onnx_fold import fold
-from fedtiny.compiler.frontends.onnx_importer import NCHW, NO_PADDING, Constant, Importer, Value
+from fedtiny.compiler.frontends.onnx_importer import NCHW, NCL, Constant, Importer, Value
+from fedtiny.compiler.frontends.onnx_lookup import join_lookups
 from fedtiny.compiler.frontends.onnx_model import InputRecord, NodeRecord, read_model
 from fedtiny.compiler.frontends.onnx_ops import OPS
 from fedtiny.compiler.frontends.onnx_qdq import dequantize_linear, quantize_linear
@@ -22,8 +23,12 @@ _MOVING = ("Identity", "Reshape", "Squeeze", "Unsqueeze")
 def from_onnx(data: bytes, name: str) -> Graph:
     """Read a float32 or QDQ int8 ONNX model, operator sets 11 to 23.
 
-    Inputs `(1, C, H, W)` become `(1, H, W, C)`, and no transpose is left; a layer after flattening
-    has its weights permuted. A QDQ model becomes an int8 graph with TensorFlow Lite's int8 meaning:
+    Inputs `(1, C, H, W)` become `(1, H, W, C)` and, where the model convolves them, `(1, C, L)`
+    become `(1, L, 1, C)`, so that no transpose is left; a layer after flattening has its weights
+    permuted. Outputs likewise. A model of another program that itself turns NHWC inputs to NCHW,
+    or its outputs back, has them as it says.
+
+    A QDQ model becomes an int8 graph with TensorFlow Lite's int8 meaning:
     onnxruntime rounds differently, so that a layer's output may differ by one LSB from its own, and
     its inputs and outputs are the int8 values between the first QuantizeLinear and the last
     DequantizeLinear; uint8 values are held as int8, 128 lower.
@@ -40,7 +45,7 @@ def from_onnx(data: bytes, name: str) -> Graph:
         UnsupportedError: It uses something else; the message names the node, its op, and what is
             supported.
     """
-    model = read_model(data, name)
+    model = join_lookups(read_model(data, name))
     importer = Importer(model, name)
     inputs = tuple(_add_input(importer, record) for record in model.inputs)
     for node in model.nodes:
@@ -48,11 +53,10 @@ def from_onnx(data: bytes, name: str) -> Graph:
     outputs = []
     for output in model.outputs:
         value = importer.values.get(output)
-        whole = value is not None and value.padding == NO_PADDING and value.factor == 1
-        if value is None or not whole or value.flat is not None:
-            why = "is not computed" if value is None else "is only padded, scaled or flattened"
+        if value is None or value.factor != 1:
+            why = "is not computed" if value is None else "is only scaled"
             raise UnsupportedError(f"{name}: output {output!r} {why} by supported nodes.")
-        outputs.append(value.tensor)
+        outputs.append(_in_order(importer, output, value).tensor)
     graph = importer.builder.finish(inputs, tuple(outputs))
     if importer.quantizations:
         graph = quantize_annotated(graph, importer.quantizations)
@@ -80,6 +84,22 @@ def _name_outputs(graph: Graph, names: tuple[str, ...]) -> Graph:
     return Graph(graph.name, tensors, nodes, graph.inputs, outputs).verify()
 
 
+def _in_order(importer: Importer, name: str, value: Value) -> Value:
+    """An output with its elements in ONNX's order, a map's in ours, and never an input itself."""
+    end = NodeRecord(importer.builder.name, name, "output", (), (name,), {})
+    made_nhwc = value.order == (0, 1, 2, 3) and not importer.model.ours
+    if len(value.shape) == 4 and not made_nhwc:
+        value = importer.ordered(end, value, NCHW)
+    elif value.order != NCL:
+        value = importer.linear(end, value)
+    if importer.builder.producer(value.tensor) is None:
+        quantization = importer.quantizations.get(value.tensor)
+        value = importer.requantize(end, value)
+        if quantization is not None:
+            importer.quantizations[value.tensor] = quantization
+    return value
+
+
 def _add_input(importer: Importer, record: InputRecord) -> str:
     """Add a graph input: NHWC for NCHW, unless the file itself transposes NHWC to NCHW."""
     if record.dtype not in (
@@ -92,17 +112,38 @@ def _add_input(importer: Importer, record: InputRecord) -> str:
         )
     integer = record.dtype != onnx.TensorProto.FLOAT
     rank = len(record.shape)
-    order = NCHW if rank == 4 and not _is_nhwc(importer, record.name) else tuple(range(rank))
-    shape = tuple(record.shape[order.index(i)] for i in range(rank))
-    tensor = importer.builder.activation(record.name, shape, "float32", None)
+    order = tuple(range(rank))
+    if rank == 4 and not _is_turned(importer, record.name, NCHW):
+        order = NCHW
+    elif rank == 3 and _has_sequences(importer):
+        order = (0, 1, 3) if _is_turned(importer, record.name, (0, 2, 1)) else NCL
+    value = Value("", record.shape, order, integer=integer)
+    tensor = importer.builder.activation(record.name, value.physical, "float32", None)
     if record.name in importer.values or record.name in importer.constants:
         raise UnsupportedError(f"{importer.builder.name}: input {record.name!r} is named twice.")
-    importer.values[record.name] = Value(tensor, record.shape, order, integer=integer)
+    importer.values[record.name] = replace(value, tensor=tensor)
     return tensor
 
 
-def _is_nhwc(importer: Importer, name: str) -> bool:
-    """Whether every reader of an input, behind its quantization, transposes NHWC to NCHW."""
+def _has_sequences(importer: Importer) -> bool:
+    """Whether the model slides windows over `(N, C, L)`."""
+    constants = importer.model.constants
+    quantized = {n.outputs[0]: n.inputs[0] for n in importer.model.nodes if n.op in _QDQ}
+    for node in importer.model.nodes:
+        if node.op in ("AveragePool", "Conv", "ConvTranspose", "MaxPool"):
+            weights = constants.get(quantized.get(node.input(1), node.input(1)))
+            if len(node.integers("kernel_shape") or ()) == 1 or getattr(weights, "ndim", 0) == 3:
+                return True
+    return False
+
+
+def _is_turned(importer: Importer, name: str, perm: tuple[int, ...]) -> bool:
+    """Whether every reader of an input, behind its quantization, makes it channels first.
+
+    Not so in a file of ours, whose inputs are always channels first.
+    """
+    if importer.model.ours:
+        return False
     names, readers = {name}, []
     for node in importer.model.nodes:
         if node.inputs and node.inputs[0] in names:
@@ -111,7 +152,7 @@ def _is_nhwc(importer: Importer, name: str) -> bool:
             else:
                 readers.append(node)
     return bool(readers) and all(
-        n.op == "Transpose" and n.integers("perm") == NCHW for n in readers
+        n.op == "Transpose" and n.integers("perm") == perm for n in readers
     )
 
 

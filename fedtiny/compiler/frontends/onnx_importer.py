@@ -1,8 +1,10 @@
 """The state of reading one ONNX model: where each value is, and in which order of dimensions.
 
-ONNX's `(N, C, H, W)` activations are held as NHWC from the input on, so that no transpose is
-needed. A transpose or a reshape only changes how a value is seen; flattening `(1, C, H, W)`
-remembers C, H and W, and the fully connected layer after it permutes its weights.
+ONNX's `(N, C, H, W)` activations are held as NHWC from the input on, and its `(N, C, L)` as
+`(N, L, 1, C)`, so that no transpose is needed. A transpose, and a reshape that keeps the channels,
+only change how a value is seen; flattening `(1, C, H, W)` remembers C, H and W, and the fully
+connected layer after it permutes its weights. Where a node needs another order than a value has, a
+transpose is put between.
 """
 
 from __future__ import annotations
@@ -19,12 +21,13 @@ from fedtiny.compiler import quantization as q
 from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS, GraphBuilder
 from fedtiny.compiler.frontends.onnx_fold import MAX_FOLDED_ELEMENTS
 from fedtiny.compiler.frontends.onnx_model import ModelRecord, NodeRecord
-from fedtiny.compiler.ir import Attributes, Node, Padding, Quantization, Reshape
-from fedtiny.compiler.operators import Unary
+from fedtiny.compiler.ir import Attributes, Node, Quantization, Reshape
+from fedtiny.compiler.operators import Transpose, Unary
 
-NO_PADDING: Padding = ((0, 0), (0, 0))
 NCHW = (0, 3, 1, 2)
 """Where in NHWC each dimension of NCHW is."""
+NCL = (0, 3, 1)
+"""Where in `(N, L, 1, C)` each dimension of `(N, C, L)` is."""
 
 
 @dataclass(frozen=True)
@@ -56,9 +59,9 @@ class Value:
     Attributes:
         tensor: The name of our tensor.
         shape: As ONNX sees it, batch 1.
-        order: For each of its dimensions, which dimension of our tensor it is.
+        order: For each of its dimensions, which dimension of our tensor it is; those that are none
+            have size 1.
         flat: `(C, H, W)` when ONNX's flat order is CHW and ours is HWC.
-        padding: Zeros around it that its reader must add.
         integer: Whether it stands for the int8 values rather than for the real ones.
         factor: What its reader must multiply it by.
     """
@@ -67,20 +70,42 @@ class Value:
     shape: tuple[int, ...]
     order: tuple[int, ...]
     flat: tuple[int, int, int] | None = None
-    padding: Padding = NO_PADDING
     integer: bool = False
     factor: float = 1.0
 
     @property
     def is_image(self) -> bool:
-        """Whether it is NCHW to ONNX and NHWC to us."""
-        return len(self.shape) == 4 and self.order == NCHW
+        """Whether it is NCHW or NCL to ONNX and NHWC to us."""
+        return self.order in (NCHW, NCL)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Rows and columns of an image."""
+        height, width = (*self.shape[2:], 1)[:2]
+        return height, width
+
+    def resized(self, channels: int, size: tuple[int, int]) -> tuple[int, ...]:
+        """The shape that ONNX gives an image of this rank."""
+        return (1, channels, *size)[: len(self.shape)]
+
+    @property
+    def channels(self) -> int | None:
+        """The dimension that is our last one; None where it has size 1 and no name."""
+        return self.order.index(max(self.order)) if self.flat is None else None
 
     @property
     def is_linear(self) -> bool:
         """Whether its elements are in the same order to ONNX as to us."""
         places = [p for p, n in zip(self.order, self.shape, strict=True) if n > 1]
         return self.flat is None and places == sorted(places)
+
+    @property
+    def physical(self) -> tuple[int, ...]:
+        """The shape of our tensor."""
+        made = [1] * (max(self.order) + 1)
+        for place, size in zip(self.order, self.shape, strict=True):
+            made[place] = size
+        return tuple(made)
 
 
 class Importer:
@@ -100,6 +125,7 @@ class Importer:
         self.quantizations: dict[str, Quantization] = {}
         self.budget = MAX_FOLDED_ELEMENTS
         self._views: Counter[str] = Counter()
+        self._moved: dict[tuple[str, tuple[int, ...], tuple[int, ...]], str] = {}
         self._readers = Counter(i for node in model.nodes for i in node.inputs)
         self._readers.update(model.outputs)
         self._reader_ops = {i: node.op for node in model.nodes for i in node.inputs}
@@ -127,7 +153,6 @@ class Importer:
         self,
         node: NodeRecord,
         position: int = 0,
-        padded: bool = False,
         integer: bool = False,
         scaled: bool = False,
     ) -> Value:
@@ -136,7 +161,6 @@ class Importer:
         Args:
             node: The node.
             position: Which input.
-            padded: Whether the node can take over the padding of a Pad before it.
             integer: Whether the node may read int8 values as they are.
             scaled: Whether the node can take over the factor of a Mul before it.
         """
@@ -146,20 +170,71 @@ class Importer:
         if name not in self.values:
             raise node.damaged(f"it reads {name!r} before it is made")
         found = self.values[name]
-        if found.padding != NO_PADDING and not padded:
-            raise node.unsupported("it reads a padded value; Pad is supported before Conv")
         if found.factor != 1 and not scaled:
             raise node.unsupported("it reads a scaled value; Mul is supported before Softmax")
         if found.integer and not integer:
             raise node.unsupported("it reads int8 values; a DequantizeLinear must stand between")
         return found
 
-    def image(self, node: NodeRecord, padded: bool = False) -> Value:
-        """The first input, which must be NCHW."""
-        found = self.value(node, 0, padded)
-        if not found.is_image:
+    def image(self, node: NodeRecord, position: int = 0) -> Value:
+        """An input that is NCHW or NCL to ONNX, brought into our order where it is not."""
+        found = self.value(node, position)
+        rank = len(found.shape)
+        if rank not in (3, 4):
             raise node.unsupported(f"its input is {list(found.shape)}, not (1, C, H, W)")
-        return found
+        return self.ordered(node, found, NCHW if rank == 4 else NCL)
+
+    def linear(self, node: NodeRecord, value: Value) -> Value:
+        """The same value with its elements in ONNX's order."""
+        if value.is_linear:
+            return value
+        if value.flat is not None:
+            shape = (1, *value.flat)
+            image = self.viewed(node, value, Value("", shape, NCHW, None, value.integer))
+            straight = self.ordered(node, image, tuple(range(4)))
+            order = tuple(range(len(value.shape)))
+            return self.viewed(node, straight, replace(value, order=order, flat=None))
+        return self.ordered(node, value, tuple(range(len(value.shape))))
+
+    def ordered(self, node: NodeRecord, value: Value, order: tuple[int, ...]) -> Value:
+        """The same value with its dimensions in a given order in our tensor."""
+        if value.flat is not None:
+            value = self.linear(node, value)
+        if value.order == order:
+            return value
+        known = self._moved.get((value.tensor, value.shape, order))
+        if known is None:
+            known = self._moved[value.tensor, value.shape, order] = self._ordered(
+                node, value, order
+            )
+        return replace(value, order=order, tensor=known)
+
+    def _ordered(self, node: NodeRecord, value: Value, order: tuple[int, ...]) -> str:
+        """The tensor that holds a value in another order; only sizes above 1 count."""
+        made = replace(value, order=order)
+        wide = [i for i, n in enumerate(value.shape) if n > 1]
+        before = sorted(wide, key=lambda i: value.order[i])
+        after = sorted(wide, key=lambda i: order[i])
+        if before != after:
+            straight = tuple(range(1 + len(wide)))
+            sizes = (1, *(value.shape[i] for i in before))
+            value = self.viewed(node, value, Value("", sizes, straight))
+            turned = (0, *(1 + before.index(i) for i in after))
+            sizes = tuple(sizes[axis] for axis in turned)
+            name = self.builder.activation(f"{node.outputs[0]}/transposed", sizes, "float32", None)
+            self.builder.node(name, Transpose(turned), (value.tensor,), name)
+            value = Value(name, sizes, straight)
+        return self.viewed(node, value, made).tensor
+
+    def viewed(self, node: NodeRecord, value: Value, made: Value, name: str = "") -> Value:
+        """`made`, of the elements of a value in the order in which they are."""
+        if made.physical == self.builder.tensors[value.tensor].shape:
+            return replace(made, tensor=value.tensor)
+        name = self.builder.activation(
+            name or f"{node.outputs[0]}/reshaped", made.physical, "float32", None
+        )
+        self.builder.node(name, Reshape(), (value.tensor,), name)
+        return replace(made, tensor=name)
 
     def define(self, node: NodeRecord, value: Value) -> None:
         """Say what the node's first output is."""
@@ -189,34 +264,33 @@ class Importer:
         shape = like.shape if shape is None else shape
         if math.prod(shape) > MAX_ELEMENTS:
             raise node.damaged(f"its output {list(shape)} is too large")
-        physical = tuple(shape[like.order.index(i)] for i in range(len(shape)))
-        name = self.builder.activation(node.outputs[0], physical, "float32", None)
+        made = Value("", shape, like.order, like.flat)
+        name = self.builder.activation(node.outputs[0], made.physical, "float32", None)
         self.builder.node(node.name, attributes, inputs, name)
-        self.define(node, Value(name, shape, like.order, like.flat))
+        self.define(node, replace(made, tensor=name))
 
     def reshape(self, node: NodeRecord, value: Value, shape: tuple[int, ...]) -> None:
         """Make the first output the same elements under another shape."""
         if shape == value.shape:
             self.define(node, value)
             return
-        if not 2 <= len(shape) <= 4 or shape[0] != 1:
-            raise node.unsupported(f"{list(shape)}; the batch dimension must stay 1")
-        order = NCHW if len(shape) == 4 else tuple(range(len(shape)))
-        made = Value("", shape, order, None, NO_PADDING, value.integer)
-        if not value.is_linear and value.is_image and shape == (1, math.prod(value.shape)):
-            made = replace(made, flat=(value.shape[1], value.shape[2], value.shape[3]))
-        elif not (value.is_linear and made.is_linear):
+        if not 2 <= len(shape) <= 4 or shape[0] != 1 or math.prod(shape) > MAX_ELEMENTS:
             raise node.unsupported(
-                f"{list(value.shape)} to {list(shape)} would move data; flattening to (1, C*H*W) "
-                "is supported"
+                f"{list(shape)}; two to four dimensions, the first of them 1, are supported"
             )
-        physical = tuple(shape[order.index(i)] for i in range(len(shape)))
-        if physical == self.builder.tensors[value.tensor].shape:
-            self.define(node, replace(made, tensor=value.tensor))
-            return
-        name = self.builder.activation(node.outputs[0], physical, "float32", None)
-        self.builder.node(node.name, Reshape(), (value.tensor,), name)
-        self.define(node, replace(made, tensor=name))
+        straight = tuple(range(len(shape)))
+        seen = {3: NCL, 4: NCHW}.get(len(shape), straight)
+        made = Value("", shape, straight, None, value.integer)
+        if value.is_image and len(shape) > 2 and shape[1] == value.shape[1]:
+            made = replace(made, order=seen)  # channels stay channels
+        elif value.is_image and not value.is_linear and shape == (1, math.prod(value.shape)):
+            height, width = value.size
+            made = replace(made, flat=(value.shape[1], height, width))
+        else:
+            value = self.linear(node, value)
+            image = replace(made, order=seen)
+            made = image if image.is_linear and len(shape) == 4 else made
+        self.define(node, self.viewed(node, value, made, node.outputs[0]))
 
     def sole_producer(self, node: NodeRecord, value: Value, name: str) -> Node | None:
         """The node of ours that makes a value which nothing else reads and nothing quantizes."""
@@ -234,8 +308,8 @@ class Importer:
 
     def requantize(self, node: NodeRecord, value: Value) -> Value:
         """The same value as a tensor of its own, which may have another quantization."""
-        if value.padding != NO_PADDING or value.factor != 1:
-            raise node.unsupported("it requantizes a padded or scaled value")
+        if value.factor != 1:
+            raise node.unsupported("it requantizes a scaled value")
         shape = self.builder.tensors[value.tensor].shape
         name = self.builder.activation(f"{node.outputs[0]}/requantized", shape, "float32", None)
         self.builder.node(node.name, Unary("identity"), (value.tensor,), name)

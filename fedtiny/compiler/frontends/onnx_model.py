@@ -19,6 +19,8 @@ from fedtiny.errors import UnsupportedError, UsageError
 MIN_OPSET, MAX_OPSET = 11, 23
 MAX_ENDS = 64
 """Inputs and outputs together."""
+PRODUCER = "FedTiny"
+"""What our files say who wrote them."""
 
 _T = onnx.TensorProto
 _DTYPES: Mapping[int, tuple[Any, str]] = {
@@ -118,9 +120,10 @@ class InputRecord:
 
 @dataclass(frozen=True)
 class ModelRecord:
-    """The file's graph."""
+    """The file's graph; `ours` says that FedTiny wrote it."""
 
     opset: int
+    ours: bool
     nodes: tuple[NodeRecord, ...]
     constants: Mapping[str, NDArray[Any]]
     inputs: tuple[InputRecord, ...]
@@ -162,7 +165,7 @@ def read_model(data: bytes, name: str) -> ModelRecord:
     if not (inputs and outputs and len(inputs) + len(outputs) <= MAX_ENDS):
         raise UsageError(f"{name}: its graph has {len(inputs)} inputs and {len(outputs)} outputs.")
     nodes = tuple(_node(n, i, name) for i, n in enumerate(graph.node))
-    return ModelRecord(opset, nodes, constants, inputs, outputs)
+    return ModelRecord(opset, model.producer_name == PRODUCER, nodes, constants, inputs, outputs)
 
 
 def _node(node: onnx.NodeProto, index: int, file: str) -> NodeRecord:

@@ -28,7 +28,7 @@ def quantize_linear(importer: Importer, node: NodeRecord) -> None:
         data = (stored.astype(np.int16) + 128).astype(np.uint8) if unsigned else stored
         _define_constant(importer, node, Constant(data))
         return
-    value = importer.value(node, padded=True)
+    value = importer.value(node)
     found = _quantization(importer, node, value.shape)
     quantization = _per_tensor(node, found)
     if importer.is_held_otherwise(value, quantization):
@@ -46,7 +46,7 @@ def dequantize_linear(importer: Importer, node: NodeRecord) -> None:
         found = _quantization(importer, node, stored.shape)
         _define_constant(importer, node, _constant(node, stored, found))
         return
-    value = importer.value(node, padded=True, integer=True)
+    value = importer.value(node, integer=True)
     if not value.integer:
         raise node.unsupported("it dequantizes a float value")
     if not node.input(2):

@@ -32,9 +32,25 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
+from fedtiny.compiler.operators import (
+    Broadcast,
+    Concat,
+    Function,
+    MaxPool2d,
+    Mean,
+    Mul,
+    Pad,
+    ResizeBilinear,
+    ResizeNearest,
+    Sub,
+    Transpose,
+    TransposeConv2d,
+    Unary,
+)
 from fedtiny.errors import UnsupportedError
 
+MOVING = Broadcast | Pad | Reshape | ResizeBilinear | ResizeNearest | Transpose
+"""Operators that keep the quantization of what they move."""
 SOFTMAX_OUTPUT = q.per_tensor(1 / 256, -128)
 Known = dict[str, Quantization]
 
@@ -112,7 +128,10 @@ def _fuse_relus(graph: Graph, known: Known) -> Graph:
         if before is not None and after is None:
             known[relu.output] = after = before
         if before is not None and after is not None and not _covers(before, after):
-            raise _unsupported(graph, relu, "its input is quantized to a smaller range than it")
+            known[source] = before  # the clamp of a smaller range comes before it
+            made_by[relu.output] = len(nodes)
+            nodes.append(replace(relu, attributes=Unary(_function(relu.attributes))))
+            continue
         activation = relu.attributes.activation
         fused = replace(last.attributes, activation=activation)  # type: ignore[call-arg]
         nodes[where] = replace(last, attributes=fused, outputs=relu.outputs)
@@ -131,10 +150,10 @@ def _covers(before: Quantization, after: Quantization) -> bool:
 
 
 def _spread(graph: Graph, known: Known) -> None:
-    """Give both sides of a reshape one quantization, and softmax the one it always has."""
+    """Give both sides of what only moves one quantization, and softmax the one it always has."""
     for nodes in (graph.nodes, graph.nodes[::-1]):
         for node in nodes:
-            if isinstance(node.attributes, Reshape):
+            if isinstance(node.attributes, MOVING):
                 source = node.inputs[0]
                 if source in known:
                     known.setdefault(node.output, known[source])
@@ -287,7 +306,11 @@ def _unary(builder: GraphBuilder, graph: Graph, node: Node) -> None:
     assert isinstance(node.attributes, Unary)
     if float(source.scale) / float(target.scale) > greatest_ratio(node.attributes):
         raise _unsupported(graph, node, "its input scale is too large for its output scale")
-    builder.node(node.name, node.attributes, node.inputs, node.output)
+    attributes = node.attributes
+    if attributes.function == "table":
+        entries = q.quantize_values(np.array(attributes.values), target)
+        attributes = replace(attributes, values=tuple(int(v) for v in entries))
+    builder.node(node.name, attributes, node.inputs, node.output)
 
 
 def _concat(builder: GraphBuilder, graph: Graph, node: Node) -> None:
@@ -313,22 +336,16 @@ def _mean(builder: GraphBuilder, graph: Graph, node: Node) -> None:
     builder.node(node.name, node.attributes, node.inputs, node.output)
 
 
-def _max_pool(builder: GraphBuilder, graph: Graph, node: Node) -> None:
-    """With another output scale the maximum is requantized."""
+def _moving(builder: GraphBuilder, graph: Graph, node: Node) -> None:
+    """With another output scale the result is requantized."""
     source, target = _meaning(builder, node.inputs[0]), _meaning(builder, node.output)
     name = node.output
     if not _equal(source, target):
-        name = builder.activation(f"{node.output}/pooled", graph[name].shape, "int8", source)
-        builder.node(f"{node.name}/pool", node.attributes, node.inputs, name)
+        name = builder.activation(f"{node.output}/kept", graph[name].shape, "int8", source)
+        builder.node(f"{node.name}/kept", node.attributes, node.inputs, name)
         builder.node(node.name, Unary("identity"), (name,), node.output)
         return
     builder.node(node.name, node.attributes, node.inputs, name)
-
-
-def _reshape(builder: GraphBuilder, graph: Graph, node: Node) -> None:
-    if not _equal(_meaning(builder, node.inputs[0]), _meaning(builder, node.output)):
-        raise _unsupported(graph, node, "its input and output must have equal quantization")
-    builder.node(node.name, node.attributes, node.inputs, node.output)
 
 
 def _softmax(builder: GraphBuilder, graph: Graph, node: Node) -> None:
@@ -347,10 +364,16 @@ _OPS: dict[type[Attributes], Callable[[GraphBuilder, Graph, Node], None]] = {
     Conv2d: _convolution,
     DepthwiseConv2d: _convolution,
     FullyConnected: _fully_connected,
-    Reshape: _reshape,
+    Reshape: _moving,
     Softmax: _softmax,
     Concat: _concat,
-    MaxPool2d: _max_pool,
+    Broadcast: _moving,
+    MaxPool2d: _moving,
+    Pad: _moving,
+    ResizeBilinear: _moving,
+    ResizeNearest: _moving,
+    Transpose: _moving,
+    TransposeConv2d: _convolution,
     Mean: _mean,
     Mul: _binary,
     Sub: _binary,

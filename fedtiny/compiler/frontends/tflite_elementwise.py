@@ -8,23 +8,28 @@ from dataclasses import replace
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from fedtiny.compiler import unary
 from fedtiny.compiler.frontends.int8_limits import greatest_ratio
 from fedtiny.compiler.frontends.tflite_importer import Constant, Importer, Source
 from fedtiny.compiler.frontends.tflite_model import OperatorRecord
 from fedtiny.compiler.frontends.tflite_options import fused_activation
-from fedtiny.compiler.ir import Activation, Add, Quantization, Relu
+from fedtiny.compiler.ir import Activation, Add, Quantization, Relu, Reshape
 from fedtiny.compiler.operators import Function, Mul, Sub, Unary
 
 MOST_RATIO = float(1 << 19)
 """Input scale over output scale of a sum; above, int32 would not hold the scaled sum."""
 MOST_FACTOR = float(1 << 13)
 """The same of a product of input scales."""
+_HARD_SIGMOIDS = ((1 / 6, 0.5), (0.2, 0.5))
+"""alpha and beta of PyTorch and of ONNX, whose tables are known again."""
 _OPTIONS = {"ADD": "AddOptions", "MUL": "MulOptions", "SUB": "SubOptions"}
 
 
 def binary(importer: Importer, op: OperatorRecord) -> None:
     """ADD, MUL or SUB of two activations, or of one and a constant, broadcast."""
     importer.arity(op, 2, 2)
+    if op.op_name == "ADD" and _is_index(importer, op):
+        return
     constants = [i for i in range(2) if importer.is_constant(op.inputs[i])]
     if len(constants) == 2:
         raise importer.unsupported(op, "both inputs are constants")
@@ -40,11 +45,10 @@ def binary(importer: Importer, op: OperatorRecord) -> None:
         shape, dtype = operand.shape, operand.dtype
     if dtype != source.dtype:
         raise importer.unsupported(op, f"a {dtype} and a {source.dtype} input; types must be equal")
-    if not (_broadcasts(source.shape, target.shape) and _broadcasts(shape, target.shape)):
+    rank = len(target.shape)
+    if not (rank <= 4 and _broadcasts(target.shape, source.shape, shape)):
         raise importer.unsupported(
-            op,
-            f"{list(source.shape)} and {list(shape)}; equal shapes, one value a channel, and "
-            "constant numbers are supported",
+            op, f"{list(source.shape)} and {list(shape)} do not broadcast to {list(target.shape)}"
         )
     if source.dtype == "int8":
         _check_scales(importer, op, source.quantization, operand.quantization, target.quantization)
@@ -54,11 +58,29 @@ def binary(importer: Importer, op: OperatorRecord) -> None:
         "MUL": Mul(activation),
         "SUB": Sub(activation, reverse=swapped),
     }[op.op_name]
+    first = _of_rank(importer, op, source, rank)
     if isinstance(operand, Source):
-        second = operand.name
+        second = _of_rank(importer, op, operand, rank)
     else:
+        size = operand.data.size
+        pixel = shape[-1:] == target.shape[-1:] == (size,)
+        if size != 1 and not pixel:
+            operand = replace(operand, data=np.broadcast_to(operand.data, target.shape))
         second = importer.add_constant(op, constants[0], operand)
-    importer.make(op, attributes, (source.name, second), target.shape)
+    inputs = importer.builder.operands(op.name, first, second, target.shape)
+    importer.make(op, attributes, inputs, target.shape)
+
+
+def _of_rank(importer: Importer, op: OperatorRecord, source: Source, rank: int) -> str:
+    """An activation with dimensions of size 1 in front."""
+    if len(source.shape) == rank:
+        return source.name
+    shape = (1,) * (rank - len(source.shape)) + source.shape
+    name = importer.builder.activation(
+        f"{op.name}/{source.name}", shape, source.dtype, source.quantization
+    )
+    importer.builder.node(name, Reshape(), (source.name,), name)
+    return name
 
 
 def _constant(importer: Importer, op: OperatorRecord, position: int, source: Source) -> Constant:
@@ -78,10 +100,51 @@ def _constant(importer: Importer, op: OperatorRecord, position: int, source: Sou
     return constant
 
 
-def _broadcasts(shape: tuple[int, ...], target: tuple[int, ...]) -> bool:
-    """Whether a shape is the output's, one value a channel, or one number."""
-    size = int(np.prod(shape))
-    return shape == target or shape == (1,) or (size,) == shape[-1:] == target[-1:]
+def _broadcasts(target: tuple[int, ...], *shapes: tuple[int, ...]) -> bool:
+    """Whether shapes, broadcast together, make a shape."""
+    try:
+        return np.broadcast_shapes(*shapes) == target
+    except ValueError:
+        return False
+
+
+def _is_index(importer: Importer, op: OperatorRecord) -> bool:
+    """Whether an ADD of int32 only moves the index of a table."""
+    found = importer.lookups.get(op.inputs[0])
+    if found is None or not importer.is_constant(op.inputs[1]):
+        return False
+    added = importer.constant(op, 1).data
+    if added.dtype != np.int32 or added.size != 1 or op.outputs[0] in importer.lookups:
+        raise importer.unsupported(op, "of int32 values only the index of a table is supported")
+    importer.lookups[op.outputs[0]] = found[0], found[1] + int(added.item())
+    return True
+
+
+def cast(importer: Importer, op: OperatorRecord) -> None:
+    """CAST of int8 to int32, the index of a table."""
+    importer.arity(op, 1, 1)
+    source, record = importer.source(op), importer.model.tensors[op.outputs[0]]
+    if source.dtype != "int8" or record.type_name != "INT32" or record.shape != source.shape:
+        raise importer.unsupported(op, "of int8 to int32, for the index of a table, is supported")
+    importer.lookups[op.outputs[0]] = source, 0
+
+
+def gather(importer: Importer, op: OperatorRecord) -> None:
+    """GATHER from a table with an entry for every int8 value: a function by definition."""
+    importer.arity(op, 2, 2)
+    found = importer.lookups.get(op.inputs[1])
+    options = importer.options(op, "GatherOptions")
+    if found is None or found[1] != 128 or options.number(0, "i") or options.number(1, "i"):
+        raise importer.unsupported(op, "from a table by an int8 value plus 128 is supported")
+    table, source = importer.constant(op, 0).data, found[0]
+    target = importer.model.tensors[op.outputs[0]].quantization
+    if table.shape != (256,) or table.dtype != np.int8 or target is None or target.axis is not None:
+        raise importer.unsupported(op, "an int8 table of 256 entries with one scale is supported")
+    assert source.quantization is not None
+    known = (Unary("hard_sigmoid", *numbers) for numbers in _HARD_SIGMOIDS)
+    named = (a for a in known if np.array_equal(unary.table(a, source.quantization, target), table))
+    attributes = next(named, Unary("table", values=tuple(int(v) for v in table)))
+    importer.make(op, attributes, (source.name,), source.shape)
 
 
 def _check_scales(
@@ -152,6 +215,8 @@ def _reader(name: Function) -> Callable[[Importer, OperatorRecord], None]:
 _OP = schema.BuiltinOperator
 OPS: Mapping[int, tuple[Callable[[Importer, OperatorRecord], None], int]] = {
     _OP.ADD: (binary, 5),
+    _OP.CAST: (cast, 7),
+    _OP.GATHER: (gather, 7),
     _OP.HARD_SWISH: (_reader("hard_swish"), 1),
     _OP.LEAKY_RELU: (leaky_relu, 2),
     _OP.LOGISTIC: (_reader("sigmoid"), 3),

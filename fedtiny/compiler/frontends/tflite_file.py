@@ -20,9 +20,9 @@ def from_tflite(data: bytes, name: str) -> Graph:
     """Read a float32 or int8 TFLite model.
 
     Names are kept: a layer is called by its output tensor's name. SAME and VALID padding become
-    explicit; PAD becomes padding of the convolutions after it; sparse weights are decoded. QUANTIZE
-    at the inputs and DEQUANTIZE at the outputs are left out: the graph takes and gives the int8
-    tensors between them, whose quantization says what they mean.
+    explicit; sparse weights are decoded. QUANTIZE at the inputs and DEQUANTIZE at the outputs are
+    left out: the graph takes and gives the int8 tensors between them, whose quantization says what
+    they mean.
 
     Args:
         data: The whole file.
@@ -56,7 +56,7 @@ def from_tflite(data: bytes, name: str) -> Graph:
     for index in model.outputs:
         if index in importer.edges:
             outputs.append(importer.edges[index])
-        elif index in importer.sources and not any(map(any, importer.sources[index].padding)):
+        elif index in importer.sources:
             outputs.append(importer.sources[index].name)
         else:
             raise UnsupportedError(

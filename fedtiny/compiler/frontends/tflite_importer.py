@@ -20,10 +20,9 @@ from fedtiny.compiler.frontends.tflite_model import (
     TensorRecord,
 )
 from fedtiny.compiler.frontends.tflite_sparse import densify
-from fedtiny.compiler.ir import Attributes, DType, Padding, Pattern, Quantization
+from fedtiny.compiler.ir import Attributes, DType, Pattern, Quantization
 from fedtiny.errors import UnsupportedError, UsageError
 
-NO_PADDING: Padding = ((0, 0), (0, 0))
 MAX_DECODED_ELEMENTS = 1 << 27
 """All sparse constants of a file together may stand for this many elements."""
 
@@ -45,9 +44,7 @@ class Source:
     Attributes:
         index: The file's tensor index.
         name: The tensor's name in the graph.
-        shape: With the padding that an earlier PAD left to its consumers.
-        padding: That padding.
-        lowest: It is filled with the least value, not with zeros.
+        shape: Its shape.
         dtype: float32 or int8.
         quantization: Present when int8.
     """
@@ -55,10 +52,8 @@ class Source:
     index: int
     name: str
     shape: tuple[int, ...]
-    padding: Padding
     dtype: DType
     quantization: Quantization | None
-    lowest: bool = False
 
 
 class Importer:
@@ -75,6 +70,8 @@ class Importer:
         self.sources: dict[int, Source] = {}
         self.constants: dict[int, Constant] = {}
         self.edges: dict[int, str] = {}
+        self.lookups: dict[int, tuple[Source, int]] = {}
+        """By int32 tensor, the activation that it is, and what is added to it: a table's index."""
         self._added: dict[tuple[int, str], str] = {}
         self._decoded = 0
         self._readers = Counter(i for op in model.operators for i in op.inputs)
@@ -146,16 +143,12 @@ class Importer:
 
     # Activations
 
-    def define(
-        self, index: int, name: str, padding: Padding = NO_PADDING, lowest: bool = False
-    ) -> None:
-        """Say that the file's tensor is the graph's tensor `name`, to be read with padding."""
+    def define(self, index: int, name: str) -> None:
+        """Say that the file's tensor is the graph's tensor `name`."""
         record, tensor = self.model.tensors[index], self.builder.tensors[name]
         if index in self.sources or index in self.edges or self.is_constant(index):
             raise UsageError(f"{self.builder.name}: tensor {record.name!r} is made twice.")
-        self.sources[index] = Source(
-            index, name, record.shape, padding, tensor.dtype, tensor.quantization, lowest
-        )
+        self.sources[index] = Source(index, name, record.shape, tensor.dtype, tensor.quantization)
 
     def add_activation(self, index: int) -> str:
         """Add the file's tensor to the graph as a run-time tensor; returns its name."""
@@ -182,31 +175,16 @@ class Importer:
         dtype = cast(DType, record.type_name.lower())
         return self.builder.activation(record.name, record.shape, dtype, quantization)
 
-    def source(
-        self, op: OperatorRecord, position: int = 0, padded: bool = False, lowest: bool = False
-    ) -> Source:
-        """The activation at an input position of an operator.
-
-        Args:
-            op: The operator.
-            position: Which input.
-            padded: Whether the operator can take over the padding of a PAD before it.
-            lowest: The same of a PADV2 with the least value.
-        """
+    def source(self, op: OperatorRecord, position: int = 0) -> Source:
+        """The activation at an input position of an operator."""
         index = op.inputs[position]
         if index in self.edges:
             raise self.unsupported(op, "it reads a dequantized value; only outputs may be float32")
         if index not in self.sources:
             why = "is a constant" if index >= 0 and self.is_constant(index) else "is not made yet"
+            why = "is int32" if index in self.lookups else why
             raise self.unsupported(op, f"input {position} {why}")
-        found = self.sources[index]
-        if found.padding != NO_PADDING and not (lowest if found.lowest else padded):
-            raise self.unsupported(
-                op,
-                "it reads a padded tensor; PAD is supported before convolutions, PADV2 with the "
-                "least value before MAX_POOL_2D",
-            )
-        return found
+        return self.sources[index]
 
     def make(
         self,

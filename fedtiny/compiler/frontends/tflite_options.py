@@ -57,7 +57,7 @@ def window_geometry(
         size = source.shape[1 + i]
         total = (-(-size // stride) - 1) * stride + dilation * (kernel - 1) + 1 - size
         total = max(total, 0) if same == 0 else 0
-        pads.append((source.padding[i][0] + total // 2, source.padding[i][1] + total - total // 2))
+        pads.append((total // 2, total - total // 2))
         sizes.append(output_size(size + total, kernel, stride, (0, 0), dilation))
     if min(sizes) < 1:
         raise importer.damaged(op, f"its window is larger than its input {list(source.shape)}")

@@ -54,12 +54,16 @@ def lower(graph: Graph) -> Graph:
     """Run the float passes: what comes out has no batch normalization and fused activations.
 
     Args:
-        graph: As from a front door, float32.
+        graph: As from a front door. Of an int8 graph, which has no batch normalization and whose
+            activations are fused already, those passes that ask for nothing.
 
     Raises:
         UnsupportedError: A node cannot be lowered; names it.
     """
-    return apply(graph, float_passes())
+    passes = float_passes()
+    if any(tensor.dtype == "int8" for tensor in graph.activations()):
+        passes = tuple(item for item in passes if not item.requires)
+    return apply(graph, passes)
 
 
 def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:

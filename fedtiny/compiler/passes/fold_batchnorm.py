@@ -17,8 +17,11 @@ from fedtiny.compiler.ir import (
     Pattern,
     Tensor,
 )
+from fedtiny.compiler.operators import TransposeConv2d
 from fedtiny.compiler.passes.base import FLOAT, NO_BATCH_NORM, ONE_READER, Pass
 from fedtiny.errors import UnsupportedError
+
+LAYERS = (Conv2d, DepthwiseConv2d, FullyConnected, TransposeConv2d)
 
 
 def fold_batchnorm(graph: Graph) -> Graph:
@@ -67,7 +70,7 @@ def fold_batchnorm(graph: Graph) -> Graph:
 
 
 def _can_absorb(graph: Graph, layer: Node) -> bool:
-    is_layer = isinstance(layer.attributes, Conv2d | DepthwiseConv2d | FullyConnected)
+    is_layer = isinstance(layer.attributes, LAYERS)
     if not is_layer or layer.attributes.activation != "none":  # type: ignore[attr-defined]
         return False
     return len(graph.consumers(layer.output)) == 1 and layer.output not in graph.outputs

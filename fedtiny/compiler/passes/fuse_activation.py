@@ -14,10 +14,13 @@ from fedtiny.compiler.ir import (
     Node,
     Relu,
 )
-from fedtiny.compiler.operators import MaxPool2d, Mul, Sub, Unary
+from fedtiny.compiler.operators import MaxPool2d, Mul, Sub, TransposeConv2d, Unary
 from fedtiny.compiler.passes.base import NO_BATCH_NORM, Pass
 
-FUSING = (Add, AveragePool2d, Conv2d, DepthwiseConv2d, FullyConnected, MaxPool2d, Mul, Sub)
+FUSING = (
+    *(Add, AveragePool2d, Conv2d, DepthwiseConv2d, FullyConnected),
+    *(MaxPool2d, Mul, Sub, TransposeConv2d),
+)
 
 
 def fuse_activation(graph: Graph) -> Graph:

@@ -2,7 +2,8 @@
 
 Activations: per tensor, asymmetric, zero exact. Convolution weights: per output channel,
 symmetric; fully connected weights: per tensor, symmetric; so zero weights stay exactly zero.
-Biases: int32 of scale s_in * s_w. Pooling and reshaping keep their input's quantization.
+Biases: int32 of scale s_in * s_w. What pools or
+moves values keeps their quantization.
 """
 
 from __future__ import annotations
@@ -28,7 +29,20 @@ from fedtiny.compiler.ir import (
     Softmax,
     Tensor,
 )
-from fedtiny.compiler.operators import Concat, Function, MaxPool2d, Mean, Mul, Sub, Unary
+from fedtiny.compiler.operators import (
+    Broadcast,
+    Concat,
+    Function,
+    MaxPool2d,
+    Mean,
+    Mul,
+    Pad,
+    Resize,
+    Sub,
+    Transpose,
+    TransposeConv2d,
+    Unary,
+)
 from fedtiny.compiler.passes.base import FLOAT, INT8, NO_BATCH_NORM, ONE_READER, Pass
 from fedtiny.compiler.quantization import (
     INT8_MAX,
@@ -87,7 +101,7 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
         out = graph[node.output]
         s_in = _scale(tensors[node.inputs[0]])
         match node.attributes:
-            case Conv2d() | DepthwiseConv2d() | FullyConnected():
+            case Conv2d() | DepthwiseConv2d() | FullyConnected() | TransposeConv2d():
                 least = _quantize_constants(graph, node, s_in, tensors)
                 made = _from_range(out.name, ranges, least)
             case Add() | Sub() | Mul():
@@ -107,7 +121,9 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
             case Concat():
                 made = _united([_of(tensors[name]) for name in node.inputs])
                 node = _with_equal_inputs(node, made, tensors, nodes)
-            case AveragePool2d() | MaxPool2d() | Reshape():
+            case AveragePool2d() | Broadcast() | MaxPool2d() | Pad() | Reshape() | Resize():
+                made = _of(tensors[node.inputs[0]])
+            case Transpose():
                 made = _of(tensors[node.inputs[0]])
             case _:
                 raise UnsupportedError(
@@ -185,7 +201,7 @@ def _quantize_constants(graph: Graph, node: Node, s_in: float, tensors: dict[str
         more than the accumulator does, and needs multipliers above 1 that may overflow int32.
     """
     weights, bias = (graph[name] for name in node.inputs[1:])
-    axis = {Conv2d: 0, DepthwiseConv2d: 3, FullyConnected: None}[type(node.attributes)]
+    axis = {DepthwiseConv2d: 3, FullyConnected: None}.get(type(node.attributes), 0)
     scale = _weight_scales(weights.value.astype(np.float64), axis)
     b = bias.value.astype(np.float64)
     needed = np.abs(b) / (s_in * BIAS_LIMIT)

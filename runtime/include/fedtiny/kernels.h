@@ -710,6 +710,118 @@ FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_table_s8_params) == 40, fedtiny_fu
 FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_table_s8_params, output_max) == 38, fedtiny_fully_connected_table_s8_params_last);
 
 typedef struct {
+    uint32_t elements; /* of an output row */
+    uint32_t before;   /* elements before the first run */
+    uint32_t run;      /* elements that are copied together */
+    uint32_t between;  /* elements from run to run that are not copied */
+    uint32_t runs;     /* of a row */
+    int8_t value;      /* what padding holds */
+} fedtiny_pad_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_pad_s8_params) == 24, fedtiny_pad_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_pad_s8_params, value) == 20, fedtiny_pad_s8_params_last);
+
+typedef struct {
+    uint32_t elements; /* of an output row */
+    uint32_t before;   /* elements before the first run */
+    uint32_t run;      /* elements that are copied together */
+    uint32_t between;  /* elements from run to run that are not copied */
+    uint32_t runs;     /* of a row */
+    float value;       /* what padding holds */
+} fedtiny_pad_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_pad_f32_params) == 24, fedtiny_pad_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_pad_f32_params, value) == 20, fedtiny_pad_f32_params_last);
+
+typedef struct {
+    uint32_t columns;   /* offset of uint16 (out_w): input column of every output column */
+    uint32_t rows;      /* offset of uint16 (out_h): input row of every output row, in its step */
+    uint16_t out_w;     /* pixels of an output row */
+    uint16_t channels;
+    uint16_t step_rows; /* output rows of a step */
+} fedtiny_resize_nearest_params;
+FEDTINY_ASSERT(sizeof(fedtiny_resize_nearest_params) == 16, fedtiny_resize_nearest_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_resize_nearest_params, step_rows) == 12, fedtiny_resize_nearest_params_last);
+
+typedef struct {
+    uint32_t columns;        /* offset of uint16 (out_w, 2): input columns of every output column */
+    uint32_t rows;           /* offset of uint16 (out_h, 2): input rows of every output row, in its step */
+    uint32_t column_weights; /* offset of int16 (out_w): of the second column */
+    uint32_t row_weights;    /* offset of int16 (out_h): of the second row */
+    uint16_t out_w;          /* pixels of an output row */
+    uint16_t channels;
+    uint16_t step_rows;      /* output rows of a step */
+} fedtiny_resize_bilinear_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_resize_bilinear_s8_params) == 24, fedtiny_resize_bilinear_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_resize_bilinear_s8_params, step_rows) == 20, fedtiny_resize_bilinear_s8_params_last);
+
+typedef struct {
+    uint32_t columns;        /* offset of uint16 (out_w, 2): input columns of every output column */
+    uint32_t rows;           /* offset of uint16 (out_h, 2): input rows of every output row, in its step */
+    uint32_t column_weights; /* offset of float (out_w): of the second column */
+    uint32_t row_weights;    /* offset of float (out_h): of the second row */
+    uint16_t out_w;          /* pixels of an output row */
+    uint16_t channels;
+    uint16_t step_rows;      /* output rows of a step */
+} fedtiny_resize_bilinear_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_resize_bilinear_f32_params) == 24, fedtiny_resize_bilinear_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_resize_bilinear_f32_params, step_rows) == 20, fedtiny_resize_bilinear_f32_params_last);
+
+typedef struct {
+    uint32_t step_stride;    /* elements from one output row to the next, in the input */
+    uint32_t pixels;         /* of an output row */
+    uint32_t pixel_stride;   /* elements from one output pixel to the next, in the input */
+    uint32_t channels;       /* of an output pixel */
+    uint32_t channel_stride; /* elements from one output channel to the next, in the input */
+} fedtiny_strided_params;
+FEDTINY_ASSERT(sizeof(fedtiny_strided_params) == 20, fedtiny_strided_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_strided_params, channel_stride) == 16, fedtiny_strided_params_last);
+
+typedef struct {
+    uint32_t weights;     /* offset of int8 (out_c, kernel_h, kernel_w, in_c / groups) */
+    uint32_t bias;        /* offset of int32 (out_c) */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t in_c;        /* channels of an input pixel */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t out_c;       /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t crop_top;
+    uint16_t crop_left;
+    uint16_t groups;
+    int16_t first_row;    /* of the input, that step 0 is given */
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_transpose_conv2d_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_transpose_conv2d_s8_params) == 44, fedtiny_transpose_conv2d_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_transpose_conv2d_s8_params, output_max) == 43, fedtiny_transpose_conv2d_s8_params_last);
+
+typedef struct {
+    uint32_t weights;  /* offset of float (out_c, kernel_h, kernel_w, in_c / groups) */
+    uint32_t bias;     /* offset of float (out_c) */
+    float output_min;  /* clamp, inclusive */
+    float output_max;  /* clamp, inclusive */
+    uint16_t in_w;     /* pixels of an input row */
+    uint16_t in_c;     /* channels of an input pixel */
+    uint16_t out_w;    /* pixels of an output row */
+    uint16_t out_c;    /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t crop_top;
+    uint16_t crop_left;
+    uint16_t groups;
+    int16_t first_row; /* of the input, that step 0 is given */
+} fedtiny_transpose_conv2d_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_transpose_conv2d_f32_params) == 40, fedtiny_transpose_conv2d_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_transpose_conv2d_f32_params, first_row) == 38, fedtiny_transpose_conv2d_f32_params_last);
+
+typedef struct {
     uint32_t groups;      /* offset of uint16 (out_c): groups of nonzeros of each output channel */
     uint32_t sizes;       /* offset of uint8 (groups): nonzeros of each group */
     uint32_t offsets;     /* offset of uint32 (nonzeros): bytes from what tap 0 of pixel 0 reads */
@@ -872,6 +984,18 @@ fedtiny_status fedtiny_concat_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_mean_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_mean_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_table_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_pad_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_pad_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_resize_nearest_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_resize_nearest_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_resize_bilinear_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_resize_bilinear_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_transpose_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_transpose_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_broadcast_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_broadcast_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_transpose_conv2d_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_transpose_conv2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_hwc_to_chw_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_chw_to_hwc_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_s8(const fedtiny_call *call);
