@@ -18,7 +18,7 @@ from torch import nn
 
 from fedtiny.data import Dataset
 from fedtiny.federated import batch_norm
-from fedtiny.federated.codec import StateCodec, Vector
+from fedtiny.federated.codec import FLOAT_BITS, StateCodec, Vector
 from fedtiny.federated.evaluation import batches, score
 from fedtiny.federated.fleet import question
 from fedtiny.federated.local_training import Hooks, Recipe, Step, train
@@ -87,7 +87,8 @@ class Client:
             self.masks = self.codec.unpack_masks(data, None if message.number("whole") else known)
         if self.masks is None:
             raise DamagedMessageError("no masks are held")
-        self.values = message.array("values", np.float32, (self.codec.length(self.masks),))
+        bits = int(message.fields.get("bits", FLOAT_BITS))  # type: ignore[arg-type]
+        self.values = self.codec.pack(self.codec.from_arrays(message, self.masks, bits), self.masks)
         return self.load()
 
     def load(self) -> State:
@@ -163,7 +164,8 @@ def train_task(client: Client, message: Message) -> Message:
         for name, value in message.fields.items()
         if name.startswith("ask.")
     }
-    hooks = _MethodHooks(load_method(str(message.fields["method"])), request)
+    method = load_method(str(message.fields["method"]))
+    hooks = _MethodHooks(method, request)
     number = message.number
     recipe = Recipe(
         int(number("epochs")),
@@ -177,8 +179,10 @@ def train_task(client: Client, message: Message) -> Message:
     trained = train(client.module, masks, client.data, recipe, rng, hooks)
     client.values = None  # the trained weights leave the device; they are not the global state
     fields: dict[str, Field] = {"samples": len(client.data), "loss": trained.loss}
-    values = client.codec.pack(client.module.state_dict(), trained.masks)
-    arrays: dict[str, Array] = {"values": values} | hooks.arrays
+    if method.may_withhold and method.withholds(trained.losses):
+        return Message("trained", fields | {"withheld": 1})
+    bits = int(message.fields.get("bits", FLOAT_BITS))  # type: ignore[arg-type]
+    arrays = client.codec.to_arrays(client.module.state_dict(), trained.masks, bits) | hooks.arrays
     if masks and any((trained.masks[name] ^ mask).any() for name, mask in masks.items()):
         arrays["own"] = client.codec.pack_masks(trained.masks, masks)
     return Message("trained", fields, arrays)
@@ -192,6 +196,12 @@ def statistics_task(client: Client, message: Message) -> Message:
     return Message("statistics", arrays=statistics.arrays())
 
 
+def validate_task(client: Client, message: Message) -> Message:
+    """Score the sent weights, with the statistics that came with them, on held-out data."""
+    client.receive(message)
+    return _score(client)
+
+
 def evaluate_task(client: Client, message: Message) -> Message:
     """Score the held state with the sent statistics on held-out data."""
     state = client.load()
@@ -199,6 +209,10 @@ def evaluate_task(client: Client, message: Message) -> Message:
     state = statistics.put(state, client.module)
     client.values = client.codec.pack(state, client.masks or {})
     client.load()
+    return _score(client)
+
+
+def _score(client: Client) -> Message:
     result = score(client.module, client.held_out)
     return Message(
         "score",
@@ -224,6 +238,7 @@ TASKS: dict[str, Task] = {
     "train": train_task,
     "statistics": statistics_task,
     "evaluate": evaluate_task,
+    "validate": validate_task,
     "calibrate": calibrate_task,
 }
 

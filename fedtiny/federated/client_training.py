@@ -32,12 +32,14 @@ def ask_to_train(
         iterations: Updates of each client; None is the configured number of epochs.
 
     Returns:
-        The sound updates, in the clients' order; their weights sum to 1.
+        The sound updates, in the clients' order; their weights sum to 1. Clients that withhold
+        theirs are in `server.withheld`.
 
     Raises:
         RunnerError: No client answered soundly.
     """
-    config, masks = server.config, server.masks
+    config = server.config
+    server.withheld = {}
     fields: dict[str, Field] = {
         "round": round_,
         "seed": config.seed,
@@ -51,37 +53,40 @@ def ask_to_train(
     if iterations is not None:
         fields["iterations"] = iterations
 
-    def read(reply: Message) -> Update:
+    def read(client: int, reply: Message) -> Update:
         samples = reply.number("samples")
-        own = _own_masks(server, method, reply)
-        values = reply.array("values", "f4", (server.codec.length(own),))
-        state = server.codec.unpack(values, own)
+        if method.may_withhold and reply.fields.get("withheld"):
+            return Update(-1, int(samples), 0.0, reply.number("loss"), {}, {}, None)
+        own = _own_masks(server, method, method.sent(client)[1], reply)
+        state = server.codec.from_arrays(reply, own, server.value_bits)
         _check_variances(server, state)
         value = method.read_extra(reply) if request else None
         return Update(-1, int(samples), 0.0, reply.number("loss"), state, own, value)
 
     message = Message("train", fields | {f"ask.{n}": value for n, value in request.items()})
-    answers = server.ask_with_weights(clients, message, server.state, masks, read)
+    answers = server.ask_with_weights(clients, message, method.sent, read)
     updates = []
     for answer in answers:
         expected = server.samples.get(answer.client, answer.value.samples)
-        if answer.value.samples == expected and expected > 0:
+        if answer.value.samples == expected and expected > 0 and not answer.value.state:
+            server.withheld[answer.client] = expected, answer.value.loss
+        elif answer.value.samples == expected and expected > 0:
             updates.append(replace(answer.value, client=answer.client))
         else:
             why = f"claims {answer.value.samples} samples where it has {expected}"
             server.drop(answer.client, "train", why)
-    return _without_absurd(server, updates)
+    return _without_absurd(server, method, updates)
 
 
-def _own_masks(server: Server, method: Method, reply: Message) -> Masks:
-    """The masks of a client's update: the server's, or its own where the method allows them."""
+def _own_masks(server: Server, method: Method, sent: Masks, reply: Message) -> Masks:
+    """The masks of a client's update: those sent, or its own where the method allows them."""
     if "own" not in reply.arrays:
-        return server.masks
-    if not method.own_masks or not server.masks:
+        return sent
+    if not method.own_masks or not sent:
         raise DamagedMessageError("masks of the client's own, which the method does not have")
-    own = server.codec.unpack_masks(reply.array("own", "u1", (None,)), server.masks)
+    own = server.codec.unpack_masks(reply.array("own", "u1", (None,)), sent)
     for name, mask in own.items():
-        if int(mask.sum()) > int(server.masks[name].sum()):
+        if int(mask.sum()) > int(sent[name].sum()):
             raise DamagedMessageError(f"more weights of {name} than the client was given")
     return own
 
@@ -92,9 +97,12 @@ def _check_variances(server: Server, state: State) -> None:
             raise DamagedMessageError(f"{name} is negative")
 
 
-def _without_absurd(server: Server, updates: Sequence[Update]) -> list[Update]:
-    sent = {name: server.state[name] for name in server.parameters}
-    norms = [robust.norm({n: u.state[n] for n in sent}, sent) for u in updates]
+def _without_absurd(server: Server, method: Method, updates: Sequence[Update]) -> list[Update]:
+    norms = []
+    for update in updates:
+        sent, _ = method.sent(update.client)
+        parameters = {name: update.state[name] for name in server.parameters}
+        norms.append(robust.norm(parameters, sent))
     kept: list[Update] = []
     for update, length, absurd in zip(updates, norms, robust.absurd(norms), strict=True):
         if absurd:
@@ -102,7 +110,7 @@ def _without_absurd(server: Server, updates: Sequence[Update]) -> list[Update]:
             server.drop(update.client, "train", why)
         else:
             kept.append(update)
-    if not kept:
+    if not kept and not server.withheld:
         raise server.nobody("train")
     total = sum(update.samples for update in kept)
     return [replace(update, weight=update.samples / total) for update in kept]

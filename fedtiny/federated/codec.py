@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,15 @@ import torch
 from torch import nn
 
 from fedtiny.federated import positions
-from fedtiny.federated.message import DamagedMessageError
+from fedtiny.federated.message import Array, DamagedMessageError, Message
 from fedtiny.models import prunable_blocks
 from fedtiny.pruning.masks import Masks, State
 
 Vector = npt.NDArray[np.float32]
+
+FLOAT_BITS = 32
+_BITS = (8, FLOAT_BITS)
+_LEVELS = 127
 
 
 class StateCodec:
@@ -74,6 +78,76 @@ class StateCodec:
                 state[name] = torch.zeros(shape)
                 state[name][mask] = part
         return state | self._constants
+
+    def to_arrays(
+        self, state: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor], bits: int
+    ) -> dict[str, Array]:
+        """The values that travel, as arrays of a message.
+
+        Args:
+            state: The values.
+            masks: Under which.
+            bits: Of a weight: 32, or 8 with one scale a tensor, symmetric about zero. Entries of
+                one dimension (biases, normalization) are always float32.
+        """
+        vector = self.pack(state, masks)
+        if bits == FLOAT_BITS:
+            return {"values": vector}
+        exact, codes, scales = [], [], []
+        for part, shape in self._parts(vector, masks):
+            if len(shape) < 2:
+                exact.append(part)
+                continue
+            scale = np.float32(np.abs(part).max(initial=0.0) / _LEVELS)
+            scales.append(scale)
+            codes.append(np.rint(part / scale if scale else part).astype(np.int8))
+        empty: list[Vector] = [np.zeros(0, np.float32)]
+        return {
+            "values": np.concatenate(empty + exact),
+            "codes": np.concatenate([np.zeros(0, np.int8), *codes]),
+            "scales": np.array(scales, np.float32),
+        }
+
+    def from_arrays(self, message: Message, masks: Mapping[str, torch.Tensor], bits: int) -> State:
+        """What `to_arrays` packed; zero where inactive.
+
+        Raises:
+            DamagedMessageError: It is something else.
+        """
+        if bits not in _BITS:
+            raise DamagedMessageError(f"weights of {bits} bits; accepted is 8 or 32")
+        length = self.length(masks)
+        if bits == FLOAT_BITS:
+            return self.unpack(message.array("values", np.float32, (length,)), masks)
+        shapes = [shape for part, shape in self._parts(np.zeros(length, np.float32), masks)]
+        weights = sum(len(shape) > 1 for shape in shapes)
+        scales = message.array("scales", np.float32, (weights,))
+        vector = np.zeros(length, np.float32)
+        sizes = [len(part) for part, shape in self._parts(vector, masks) if len(shape) > 1]
+        codes = message.array("codes", np.int8, (sum(sizes),))
+        exact = message.array("values", np.float32, (length - sum(sizes),))
+        if (scales < 0).any():
+            raise DamagedMessageError("a scale is negative")
+        weight, at, layer = 0, 0, 0
+        for part, shape in self._parts(vector, masks):
+            if len(shape) < 2:
+                part[:] = exact[at : at + len(part)]
+                at += len(part)
+            else:
+                part[:] = codes[weight : weight + len(part)] * scales[layer]
+                weight, layer = weight + len(part), layer + 1
+        return self.unpack(vector, masks)
+
+    def _parts(
+        self, vector: Vector, masks: Mapping[str, torch.Tensor]
+    ) -> Iterator[tuple[Vector, tuple[int, ...]]]:
+        """Views of each entry's values, with the entry's shape."""
+        at = 0
+        for name, shape in self.shapes.items():
+            mask = masks.get(name)
+            count = int(np.prod(shape)) if mask is None else int(mask.sum())
+            yield vector[at : at + count], shape
+            at += count
 
     def pack_masks(self, masks: Masks, known: Masks | None) -> npt.NDArray[np.uint8]:
         """What the receiver lacks: the positions where the masks differ from those it has.

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from fedtiny.data import Dataset
+from fedtiny.federated.message import DamagedMessageError, Message
 from fedtiny.sparse_model import SparseModel
 
 BATCH = 256
@@ -74,6 +75,18 @@ def score(module: nn.Module, dataset: Dataset) -> Score:
             correct += int((logits.argmax(1) == y).sum())
     module.train(training)
     return Score(loss / max(1, len(dataset)), correct, len(dataset))
+
+
+def read_score(reply: Message) -> Score:
+    """A client's score.
+
+    Raises:
+        DamagedMessageError: It is impossible.
+    """
+    samples, correct = reply.number("samples"), reply.number("correct")
+    if not 0 <= correct <= samples or samples < 1:
+        raise DamagedMessageError("a client's score is impossible")
+    return Score(reply.number("loss"), int(correct), int(samples))
 
 
 def evaluate(model: nn.Module | SparseModel, dataset: Dataset) -> float:

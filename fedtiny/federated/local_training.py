@@ -117,12 +117,17 @@ class Trained:
     """How a training went.
 
     Attributes:
-        loss: Mean over all iterations, without penalties.
+        losses: Of every iteration, without penalties.
         masks: Those trained under at the end.
     """
 
-    loss: float
+    losses: list[float]
     masks: dict[str, torch.Tensor]
+
+    @property
+    def loss(self) -> float:
+        """Mean over all iterations."""
+        return float(np.mean(self.losses))
 
 
 def train(
@@ -177,7 +182,7 @@ def train(
         optimizer.step()
         if (number + 1) % len(epochs[0]) == 0:
             after_epoch()
-    return Trained(float(np.mean(losses)), step.masks)
+    return Trained(losses, step.masks)
 
 
 def last_batch_size(samples: int, batch: int) -> int:

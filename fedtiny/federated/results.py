@@ -9,19 +9,23 @@ from fedtiny.data import Dataset
 from fedtiny.federated import batch_norm
 from fedtiny.federated.accounting import layer_macs, state_bytes
 from fedtiny.federated.client import read_ranges
-from fedtiny.federated.evaluation import score
-from fedtiny.federated.message import DamagedMessageError, Message
+from fedtiny.federated.evaluation import read_score, score
+from fedtiny.federated.message import Message
 from fedtiny.federated.server import Server
 from fedtiny.progress import Task
 from fedtiny.pruning.masks import density
+from fedtiny.pruning.method import Method
 from fedtiny.sparse_model import Provenance, SparseModel
 
 
-def finish(server: Server, dataset: Dataset, record: dict[str, Any], task: Task) -> SparseModel:
+def finish(
+    server: Server, method: Method, dataset: Dataset, record: dict[str, Any], task: Task
+) -> SparseModel:
     """Take final batch-normalization statistics and activation ranges from all clients.
 
     Args:
         server: After its last round.
+        method: May add to the results.
         dataset: For its test set, shape and classes.
         record: Of the run; ``"model"`` and ``"final"`` are filled in.
         task: Where to report; two steps.
@@ -52,7 +56,7 @@ def finish(server: Server, dataset: Dataset, record: dict[str, Any], task: Task)
         "storage_bytes_bitmap": state_bytes(server.state, server.masks, "bitmap"),
         "storage_bytes_dense": state_bytes(server.state, {}),
     }
-    record["final"] = {
+    record["final"] = {**method.final()} | {
         "accuracy": test.accuracy,
         "loss": test.loss,
         "clients": {
@@ -81,7 +85,9 @@ def finish(server: Server, dataset: Dataset, record: dict[str, Any], task: Task)
 def federated_ranges(server: Server) -> dict[str, tuple[float, float]]:
     """Activation ranges over all clients' data, of the state that they hold."""
     message = Message("calibrate")
-    answers = server.ask(range(server.config.clients), lambda _: message, read_ranges)
+    answers = server.ask(
+        range(server.config.clients), lambda _: message, lambda _, reply: read_ranges(reply)
+    )
     found: dict[str, tuple[float, float]] = {}
     for answer in answers:
         for name, (low, high) in answer.value.items():
@@ -93,12 +99,7 @@ def federated_ranges(server: Server) -> dict[str, tuple[float, float]]:
 def _accuracy_by_client(server: Server, pooled: batch_norm.Statistics) -> dict[int, float]:
     """On their held-out samples."""
 
-    def read(reply: Message) -> float:
-        samples, correct = reply.number("samples"), reply.number("correct")
-        if not 0 <= correct <= samples or samples < 1:
-            raise DamagedMessageError("a client's score is impossible")
-        return correct / samples
-
     message = Message("evaluate", arrays=pooled.arrays())
-    answers = server.ask(range(server.config.clients), lambda _: message, read)
-    return {answer.client: answer.value for answer in answers}
+    everyone = range(server.config.clients)
+    answers = server.ask(everyone, lambda _: message, lambda _, reply: read_score(reply))
+    return {answer.client: answer.value.accuracy for answer in answers}

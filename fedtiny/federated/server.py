@@ -12,7 +12,7 @@ from torch import nn
 from fedtiny.data import Dataset
 from fedtiny.errors import RunnerError
 from fedtiny.federated import batch_norm, local_training, robust
-from fedtiny.federated.codec import StateCodec
+from fedtiny.federated.codec import FLOAT_BITS, StateCodec
 from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.evaluation import channels_last
 from fedtiny.federated.fleet import Fleet
@@ -20,7 +20,7 @@ from fedtiny.federated.message import Array, DamagedMessageError, Field, Message
 from fedtiny.federated.seeds import generator
 from fedtiny.models import prunable_blocks
 from fedtiny.progress import SILENT, Progress
-from fedtiny.pruning.masks import Masks, State, masked
+from fedtiny.pruning.masks import Masks, State, equal, masked
 
 T = TypeVar("T")
 
@@ -51,6 +51,8 @@ class Server:
         state: The global state.
         masks: The global masks; empty when dense.
         holds: By client, the masks it is known to hold.
+        value_bits: Of a weight that travels.
+        withheld: By client, samples and loss of those that trained last and sent no weights.
         round: The current one, from 1; 0 before the first.
         events: What went wrong or changed, in order.
         candidates: Of adaptive batch-normalization selection: loss and densities of each.
@@ -77,6 +79,8 @@ class Server:
         self.state: State = snapshot(module)
         self.masks: Masks = {}
         self.holds: dict[int, Masks] = {}
+        self.value_bits = FLOAT_BITS
+        self.withheld: dict[int, tuple[int, float]] = {}
         self.round = 0
         self.events: list[dict[str, Any]] = []
         self.candidates: list[dict[str, Any]] = []
@@ -118,14 +122,15 @@ class Server:
         self,
         clients: Sequence[int],
         task: Callable[[int], Message],
-        read: Callable[[Message], T],
+        read: Callable[[int, Message], T],
     ) -> list[Answer[T]]:
         """Ask clients, leaving out those whose answers fail or are not sound.
 
         Args:
             clients: Who.
             task: The message for each.
-            read: Checks and reads a reply; raises DamagedMessageError when it is not sound.
+            read: Checks and reads a client's reply; raises DamagedMessageError when it is not
+                sound.
 
         Returns:
             The sound answers, in the clients' order.
@@ -138,7 +143,7 @@ class Server:
             why = reply.why
             if reply.message is not None:
                 try:
-                    answers.append(Answer(reply.client, read(reply.message)))
+                    answers.append(Answer(reply.client, read(reply.client, reply.message)))
                     continue
                 except DamagedMessageError as error:
                     why = str(error)
@@ -162,32 +167,37 @@ class Server:
         self,
         clients: Sequence[int],
         message: Message,
-        state: State,
-        masks: Masks,
-        read: Callable[[Message], T],
+        sent: Callable[[int], tuple[State, Masks]],
+        read: Callable[[int, Message], T],
     ) -> list[Answer[T]]:
         """The same, with a state: active weights travel, and positions that a client lacks.
 
         Args:
             clients: Who.
             message: What to ask, without the state.
-            state: The values to send.
-            masks: Under which.
+            sent: The values for each client, and its masks.
             read: See `ask`.
         """
-        values = self.codec.pack(state, masks)
+        packed: list[tuple[State, Masks, dict[str, Array]]] = []
 
         def task(client: int) -> Message:
+            state, masks = sent(client)
             fields: dict[str, Field] = {**message.fields, "dense": int(not masks)}
-            arrays: dict[str, Array] = {**message.arrays, "values": values}
+            if self.value_bits < FLOAT_BITS:
+                fields["bits"] = self.value_bits
+            values = next((v for s, m, v in packed if s is state and m is masks), None)
+            if values is None:
+                values = self.codec.to_arrays(state, masks, self.value_bits)
+                packed.append((state, masks, values))
+            arrays: dict[str, Array] = {**message.arrays, **values}
             known = self.holds.get(client) or None
-            if masks and known is not masks:
+            if masks and not equal(known, masks):
                 fields["whole"] = int(known is None)
                 arrays["mask"] = self.codec.pack_masks(masks, known)
             return Message(message.kind, fields, arrays)
 
         answers = self.ask(clients, task, read)
-        self.holds.update({answer.client: masks for answer in answers})
+        self.holds.update({answer.client: sent(answer.client)[1] for answer in answers})
         return answers
 
     def pooled_statistics(
@@ -195,11 +205,11 @@ class Server:
     ) -> batch_norm.Statistics:
         """Batch-normalization statistics of a state over the clients' data together."""
 
-        def read(reply: Message) -> batch_norm.Statistics:
+        def read(_: int, reply: Message) -> batch_norm.Statistics:
             return batch_norm.Statistics.of(reply, self.module)
 
         message = Message("statistics", {"batch": self.config.batch})
-        answers = self.ask_with_weights(clients, message, state, masks, read)
+        answers = self.ask_with_weights(clients, message, lambda _: (state, masks), read)
         return batch_norm.pool(self.module, [answer.value for answer in answers])
 
     def aggregate(self, states: Sequence[State], samples: Sequence[int]) -> State:

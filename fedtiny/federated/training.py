@@ -94,9 +94,9 @@ def train(
             server = Server(config, module, public, fleet, misfit, progress, samples)
             record = _new_record(setting, data_sha256)
             training = _Training(server, folder, run, parts, dataset.test(), record, clock)
-            training.run(start, progress)
+            method = training.run(start, progress)
             with progress.task("calibrating", 2) as task:
-                model = finish(server, dataset, record, task)
+                model = finish(server, method, dataset, record, task)
         finally:
             fleet.close()
         model.save(folder.model)
@@ -118,7 +118,8 @@ class _Training:
     record: dict[str, Any]
     clock: Clock
 
-    def run(self, start: checkpoint.Checkpoint | None, progress: Progress) -> None:
+    def run(self, start: checkpoint.Checkpoint | None, progress: Progress) -> Method:
+        """Train to the last round."""
         server, config = self.server, self.server.config
         method = load_method(config.method)(server)
         self.macs = layer_macs(server.module, self.test.input_shape)
@@ -136,25 +137,30 @@ class _Training:
                     server.round = round_
                     self._round(method, task)
                     self._save(method)
+        return method
 
     def _round(self, method: Method, task: Task) -> None:
         """Train on the cohort, average, update the masks, record."""
         server, config = self.server, self.server.config
-        request = method.client_extra(server.round)
         masks, down, up = server.masks, server.fleet.bytes_down, server.fleet.bytes_up
+        request = method.client_extra(server.round)
         cohort = server.cohort(server.round)
         updates = ask_to_train(server, method, cohort, request, round_=server.round)
-        if len(updates) >= config.min_cohort:
+        withheld = server.withheld
+        under = {c: method.sent(c)[1] for c in [*(u.client for u in updates), *withheld]}
+        if updates and len(updates) + len(withheld) >= config.min_cohort:
             weights = method.aggregate(updates)
             server.masks = _kept_if_equal(masks, method.server_update(weights, updates))
             server.state = masked(weights, server.masks)
-        else:
+        elif len(withheld) < config.min_cohort:
             server.event("too few answers", answers=len(updates), needed=config.min_cohort)
 
         server.module.load_state_dict(server.state)
         result = score(server.module, self.test)
+        samples = {u.client: u.samples for u in updates} | {c: n for c, (n, _) in withheld.items()}
+        losses = {u.client: u.loss for u in updates} | {c: x for c, (_, x) in withheld.items()}
         flops = [
-            self._training_flops(method, update.client, masks, bool(request)) for update in updates
+            self._training_flops(method, client, under[client], bool(request)) for client in losses
         ]
         dense = state_bytes(server.state, {}, "bitmap")
         sparse = state_bytes(server.state, server.masks, "bitmap")
@@ -163,7 +169,8 @@ class _Training:
             "clients": [update.client for update in updates],
             "accuracy": result.accuracy,
             "loss": result.loss,
-            "training_loss": sum(update.loss * update.weight for update in updates),
+            "withheld": sorted(withheld),
+            "training_loss": sum(losses[c] * n for c, n in samples.items()) / sum(samples.values()),
             "density": density(server.masks),
             "density_by_layer": density_by_layer(server.masks),
             "mask_changes": _changes(masks, server.masks),

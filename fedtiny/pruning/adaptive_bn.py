@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from fedtiny.errors import DoesNotFitError
 from fedtiny.federated import batch_norm
-from fedtiny.federated.message import DamagedMessageError, Message
+from fedtiny.federated.evaluation import read_score
+from fedtiny.federated.message import Message
 from fedtiny.federated.seeds import generator
 from fedtiny.federated.server import Server
 from fedtiny.pruning.candidates import noisy_counts
@@ -81,12 +82,7 @@ def held_out_loss(
 ) -> float:
     """Mean loss, weighted by samples, of the candidate that clients hold with these statistics."""
 
-    def read(reply: Message) -> tuple[float, int]:
-        samples = reply.number("samples")
-        if samples < 1:
-            raise DamagedMessageError("a client evaluated no samples")
-        return reply.number("loss"), int(samples)
-
     message = Message("evaluate", arrays=statistics.arrays())
-    answers = [answer.value for answer in server.ask(clients, lambda _: message, read)]
-    return float(sum(loss * n for loss, n in answers) / sum(n for _, n in answers))
+    answers = server.ask(clients, lambda _: message, lambda _, reply: read_score(reply))
+    scores = [answer.value for answer in answers]
+    return sum(s.loss * s.samples for s in scores) / sum(s.samples for s in scores)

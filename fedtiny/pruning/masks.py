@@ -29,6 +29,13 @@ def density_by_layer(masks: Mapping[str, torch.Tensor]) -> dict[str, float]:
     return {name: int(mask.sum()) / mask.numel() for name, mask in masks.items()}
 
 
+def equal(left: Masks | None, right: Masks | None) -> bool:
+    """Whether two are the same masks of the same layers."""
+    if left is right or left is None or right is None:
+        return left is right
+    return left.keys() == right.keys() and all(torch.equal(left[n], right[n]) for n in left)
+
+
 def masked(state: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor]) -> State:
     """The state with inactive weights at zero."""
     return {name: value * masks[name] if name in masks else value for name, value in state.items()}

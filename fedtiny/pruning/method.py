@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
+from fedtiny.federated.codec import FLOAT_BITS
 from fedtiny.federated.local_training import Step as ClientStep
 from fedtiny.federated.message import Array, Field, Message
 from fedtiny.pruning.masks import Masks, State
@@ -67,15 +68,20 @@ class Method(ABC):
             then their masks travel with their weights.
         dense_backward: Whether one iteration of a round that asks for something computes
             gradients of all weights; for accounting.
+        value_bits: Of a weight that travels: 32, or 8 (`StateCodec.to_arrays`).
+        may_withhold: Whether a client may send nothing, see `withholds`.
         server: What the method may use: network, public data, fleet, options, current masks.
         tensors: State of the method's own, which checkpoints keep.
     """
 
     own_masks: ClassVar[bool] = False
     dense_backward: ClassVar[bool] = False
+    value_bits: ClassVar[int] = FLOAT_BITS
+    may_withhold: ClassVar[bool] = False
 
     def __init__(self, server: Server) -> None:
         self.server = server
+        server.value_bits = self.value_bits
         self.tensors: dict[str, torch.Tensor] = {}
 
     @classmethod
@@ -118,6 +124,19 @@ class Method(ABC):
         """Entered around a client's every forward pass, whatever is requested."""
         return contextlib.nullcontext()
 
+    @staticmethod
+    def withholds(losses: Sequence[float]) -> bool:
+        """Runs on a client after training, if `may_withhold`: whether it sends no weights.
+
+        Args:
+            losses: Of every iteration.
+        """
+        return False
+
+    def sent(self, client: int) -> tuple[State, Masks]:
+        """What a client trains from: the server's state under its masks, by default."""
+        return self.server.state, self.server.masks
+
     def read_extra(self, reply: Message) -> Any:
         """Check and read the arrays that the hooks made.
 
@@ -135,6 +154,10 @@ class Method(ABC):
     def server_update(self, weights: State, updates: Sequence[Update]) -> Masks:
         """The masks of the next round, from the aggregated weights; the same by default."""
         return self.server.masks
+
+    def final(self) -> Mapping[str, Any]:
+        """What the method adds to the results in run.json; called last, and may ask clients."""
+        return {}
 
     def training_flops(
         self, dense: float, sparse: float, samples: int, last_batch: int, adjusting: bool

@@ -107,14 +107,37 @@ def test_positions_survive_in_the_shorter_form(size: int, share: float, seed: in
 
 
 def test_far_positions_need_escapes() -> None:
-    chosen = np.array([0, 255, 256, 767, 5000])
+    chosen = np.array([0, 255, 256, 767, *range(770, 850, 4)])
     data = positions.encode(chosen, 100_000)
-    assert len(data) == 1 + 3 * 1 + (510 // 255 + 1) + (4232 // 255 + 1)
+    assert len(data) == 1 + 3 * 1 + (510 // 255 + 1) + 20
     assert np.array_equal(positions.decode(data, 100_000), chosen)
 
 
+def test_runs_of_positions_are_two_numbers() -> None:
+    chosen = np.concatenate([np.arange(5, 400), np.arange(90_000, 100_000)])
+    data = positions.encode(chosen, 100_000)
+    assert data.tolist() == [2, 5, 0x8B, 3, 0x80, 0xBC, 5, 0x90, 0x4E]
+    assert np.array_equal(positions.decode(data, 100_000), chosen)
+    with pytest.raises(DamagedMessageError):
+        positions.decode(data, 99_999)
+
+
 @pytest.mark.parametrize(
-    "data", [[], [2, 1], [1, 255], [1, 200], [0, 1], [0, 0, 1], [1, *[99] * 2]]
+    "data",
+    [
+        [],
+        [3, 1],
+        [2, 1],
+        [2, 0x80],
+        [2, 5, 0],
+        [2, 1, 2, 0, 3],
+        [2, 1, 100],
+        [1, 255],
+        [1, 200],
+        [0, 1],
+        [0, 0, 1],
+        [1, *[99] * 2],
+    ],
 )
 def test_damaged_positions(data: list[int]) -> None:
     with pytest.raises(DamagedMessageError):
@@ -137,6 +160,31 @@ def test_states_travel_as_active_values_only() -> None:
     assert np.array_equal(codec.pack(module.state_dict(), masks), values)
     with pytest.raises(DamagedMessageError):
         codec.unpack(values[1:], masks)
+
+
+def test_weights_travel_in_8_bits_with_one_scale_a_tensor() -> None:
+    module = create("resnet8-stride2", (1, 8, 8), 3)
+    codec = StateCodec(module)
+    masks = magnitude_masks(module.state_dict(), {n: s // 10 for n, s in codec.prunable.items()})
+    state = masked(module.state_dict(), masks)
+    message = Message("m", {}, codec.to_arrays(state, masks, 8))
+    back = codec.from_arrays(message, masks, 8)
+    for name, value in state.items():
+        if value.dim() > 1:
+            scale = float(value.abs().max()) / 127
+            nearest = torch.round(value / scale) * scale
+            assert torch.allclose(back[name], nearest, rtol=1e-5, atol=0)
+        else:
+            assert torch.equal(back[name], value)
+    again = codec.from_arrays(Message("m", {}, codec.to_arrays(back, masks, 8)), masks, 8)
+    assert all(torch.allclose(again[name], back[name], rtol=1e-6) for name in back)
+    for name in ("codes", "scales", "values"):
+        short = {n: a[1:] if n == name else a for n, a in message.arrays.items()}
+        with pytest.raises(DamagedMessageError):
+            codec.from_arrays(Message("m", {}, short), masks, 8)
+    for bits in (8, 7):
+        with pytest.raises(DamagedMessageError):
+            codec.from_arrays(Message("m", {}, {"values": codec.pack(state, masks)}), masks, bits)
 
 
 def test_masks_travel_as_changes() -> None:

@@ -16,9 +16,19 @@ from fedtiny.federated.local_training import Hooks, Recipe, Step, train
 from fedtiny.federated.server import Server, snapshot
 from fedtiny.models import create
 from fedtiny.pruning import erk
-from fedtiny.pruning.masks import density, erk_counts, global_masks
+from fedtiny.pruning.holders import over_holders
+from fedtiny.pruning.masks import density, erk_counts, global_masks, masked
 from fedtiny.pruning.method import Update
-from fedtiny.pruning.methods import feddst, fedmef, fedrts, prunefl, snip, synflow
+from fedtiny.pruning.methods import (
+    feddst,
+    fedmef,
+    fedrts,
+    fl_pqsu,
+    lotteryfl,
+    prunefl,
+    snip,
+    synflow,
+)
 from fedtiny.pruning.top_gradients import TopGradients
 
 pytestmark = pytest.mark.quick
@@ -361,3 +371,77 @@ def test_fedmef_extrudes_the_weights_that_are_about_to_go() -> None:
     most = host.config.lr
     rate = (2 * 5 - 2 * 2) / (2 * 5 - 2) * (2 / (1 + math.exp(-size)) - 1) * most
     assert step.optimizer.param_groups[0]["lr"] == pytest.approx(min(most, max(0.001, rate)))
+
+
+def test_fl_pqsu_keeps_the_filters_of_largest_l1_norm() -> None:
+    torch.manual_seed(2)
+    state = {"a": torch.randn(10, 3, 3, 3), "b": torch.randn(4, 10)}
+    masks = fl_pqsu.filter_masks(state, ("a", "b"), 0.3)
+    for name, kept in (("a", 3), ("b", 1)):
+        norms = [float(f.abs().sum()) for f in state[name]]
+        best = sorted(range(len(norms)), key=lambda i: -norms[i])[:kept]
+        for i, mask in enumerate(masks[name]):
+            assert bool(mask.all()) == (i in best)
+            assert bool(mask.any()) == (i in best)
+
+
+def test_fl_pqsu_clients_withhold_what_did_not_get_better() -> None:
+    withholds = fl_pqsu.Method.withholds
+    assert not withholds([3.0, 2.0, 2.5, 1.0])
+    assert withholds([1.0, 1.0])
+    assert withholds([1.0, 3.0, 2.0])
+    assert not withholds([1.0])  # nothing to compare
+
+
+def test_lotteryfl_prunes_and_rewinds_the_tickets_that_pass(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    host = server("lotteryfl", density=0.5)
+    method = lotteryfl.Method(host)
+    host.masks = method.init()
+    initial = dict(host.state)
+    moved = {
+        name: value + torch.randn_like(value)
+        for name, value in host.state.items()
+        if value.is_floating_point()
+    }
+    method._keep(host.state | moved)
+    monkeypatch.setattr(method, "_validated", lambda clients: [(0, 5, 10), (1, 4, 10)])
+    before = {name: int(mask.sum()) for name, mask in host.masks.items()}
+    for turn in (1, 2, 3, 4, 5):
+        method.client_extra(turn)
+        state, masks = method.sent(0)
+        for name, mask in masks.items():
+            total = mask.numel()
+            kept = max(round(0.5 * total), round(0.8 * before[name]), 1)
+            assert int(mask.sum()) == kept
+            order = sorted(range(total), key=lambda i: -abs(float(moved[name].reshape(-1)[i])))
+            assert set(order[:kept]) == set(mask.reshape(-1).nonzero()[:, 0].tolist())
+            start = initial if kept < before[name] else host.state | moved
+            assert torch.equal(state[name], start[name] * mask)
+            before[name] = kept
+        assert all(mask.all() for mask in method.sent(1)[1].values())  # below the threshold
+    updates = [
+        Update(0, 30, 0.75, 0.0, masked(host.state, masks), masks, None),
+        Update(1, 10, 0.25, 0.0, dict(host.state), method.ticket(1), None),
+    ]
+    mean = method.aggregate(updates)
+    name = next(iter(masks))
+    assert torch.allclose(mean[name], host.state[name])  # both hold equal weights
+    vote = method.server_update(mean, updates)
+    for layer, mask in vote.items():
+        assert int(mask.sum()) == round((int(masks[layer].sum()) + mask.numel()) / 2)
+        assert mask[masks[layer]].all()  # what both hold is in
+
+
+def test_weights_that_nobody_holds_stay() -> None:
+    host = server("lotteryfl")
+    host.masks = {
+        n: torch.ones(host.codec.shapes[n], dtype=torch.bool) for n in host.codec.prunable
+    }
+    name = next(iter(host.masks))
+    held = {n: torch.zeros_like(m) for n, m in host.masks.items()}
+    update = Update(0, 3, 1.0, 0.0, masked(host.state, held), held, None)
+    otherwise = {n: v + 1 if v.is_floating_point() else v for n, v in host.state.items()}
+    mean = over_holders(host, [update], otherwise)
+    assert torch.equal(mean[name], otherwise[name])

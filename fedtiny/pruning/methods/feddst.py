@@ -14,11 +14,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import cast
 
-import torch
-
 from fedtiny.federated.message import Array, Field
 from fedtiny.pruning import method
 from fedtiny.pruning.erk import random_erk
+from fedtiny.pruning.holders import over_holders
 from fedtiny.pruning.masks import Masks, State, largest, magnitude_masks
 from fedtiny.pruning.top_gradients import top_gradients
 
@@ -69,11 +68,7 @@ class Method(method.Method):
 
     def aggregate(self, updates: Sequence[method.Update]) -> State:
         """Average each weight over the clients that hold it."""
-        mean = self.server.average([u.state for u in updates], [u.samples for u in updates])
-        for name in self.server.masks:
-            held = torch.stack([u.weight * u.masks[name].double() for u in updates]).sum(0)
-            mean[name] = (mean[name].double() / torch.where(held > 0, held, 1.0)).float()
-        return mean
+        return over_holders(self.server, updates)
 
     def server_update(self, weights: State, updates: Sequence[method.Update]) -> Masks:
         """Where clients changed masks, keep as many weights of each layer, the largest."""
