@@ -20,8 +20,9 @@ from fedtiny.compiler.ir import Graph, Layout, Node
 Overlap = Literal["none", "same_address", "any"]
 """How a step's output rows may share memory with input rows that die in that step.
 
-`"none"`: not at all. `"same_address"`: an output row may lie exactly on an input row (elementwise
-kernels). `"any"`: the kernel copies all its inputs into scratch before it writes anything.
+`"none"`: not at all. `"same_address"`: an output row may lie exactly on an input row: any of them
+where a step writes one row, else the one of the same index. `"any"`: the kernel copies all its
+inputs into scratch before it writes anything.
 """
 
 

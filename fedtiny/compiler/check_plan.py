@@ -152,15 +152,19 @@ class _Simulation:
                     self._read(out, row, f"step {step} of {layer.name!r}, its own output")
 
     def _replaces(self, index: int, step: int, row: int) -> bool:
-        """Whether an output row lies exactly on the input row of the same index in the step."""
+        """Whether an output row lies exactly on one input row.
+
+        That is the one of the same index in the step, unless the step writes but one row.
+        """
         layer = self.flow.layers[index]
         mine = self._row(layer.write.storage, row)
         place = row - layer.write.low[step]
+        alone = layer.write.high[step] - layer.write.low[step] == 1
         exact = False
         for touch in layer.reads:
             for k, other in enumerate(range(touch.low[step], touch.high[step])):
                 theirs = self._row(touch.storage, other)
-                if theirs == mine and k == place:
+                if theirs == mine and (alone or k == place):
                     exact = True
                 elif theirs.start < mine.stop and mine.start < theirs.stop:
                     return False

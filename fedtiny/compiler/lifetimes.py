@@ -162,7 +162,8 @@ def _chains(
         if layer.overlap != "same_address" or in_place is None:
             continue
         for result, operand in _pairs(flow, layer, step, in_place):
-            if rows[operand][1] == 2 * time + 2 and rows[result][0] == 2 * time + 1:
+            dies_now = rows[operand][1] == 2 * time + 2 and rows[result][0] == 2 * time + 1
+            if dies_now and head[result] == result:
                 first = head[operand]
                 # An operand that another result of this step already took is not free any more.
                 if chain[first][-1] == operand:
@@ -172,21 +173,25 @@ def _chains(
 
 
 def _pairs(flow: Dataflow, layer: LayerFlow, step: int, prefer: int) -> list[tuple[_Row, _Row]]:
-    """(output row, input row it may overwrite), at most one for every output row that qualifies."""
+    """(output row, input row that it may overwrite if that dies in this step).
+
+    A step of one output row may overwrite any of its input rows; a step of several that reads as
+    many, the one of the same index.
+    """
     out = flow.storages[layer.write.storage]
     low, high = layer.write.low[step], layer.write.high[step]
     reads = (*layer.reads[prefer:], *layer.reads[:prefer])
     for touch in reads:
         storage = flow.storages[touch.storage]
         apart = not (storage.contiguous or out.contiguous) or storage.rows == out.rows == 1
-        same = storage.row_bytes == out.row_bytes and touch.high[step] - touch.low[step] == (
-            high - low
-        )
-        if apart and same and not storage.output:
-            return [
-                ((layer.write.storage, low + k), (touch.storage, touch.low[step] + k))
-                for k in range(high - low)
-            ]
+        if not apart or storage.row_bytes != out.row_bytes or storage.output:
+            continue
+        operands = [(touch.storage, row) for row in range(touch.low[step], touch.high[step])]
+        if high - low == 1:
+            return [((layer.write.storage, low), operand) for operand in operands]
+        if len(operands) == high - low:
+            results = [(layer.write.storage, row) for row in range(low, high)]
+            return list(zip(results, operands, strict=True))
     return []
 
 

@@ -45,6 +45,9 @@ CODE_RESERVE_BYTES = 4096
 UNKNOWN_CODE_BYTES = 8192
 """Of kernels together, where nobody measured them for the target."""
 
+MOST_RETRIES = 8
+"""How often a smaller arena is sought with fewer instructions allowed."""
+
 RESOLUTION = 256
 """Where a selection does not place within the SRAM, the next is sought this fraction below it."""
 
@@ -181,14 +184,21 @@ class _Planner:
         return self._smallest(limit)[0]
 
     def _smallest(self, limit: float) -> tuple[ExecutionPlan, Selection]:
+        """The smallest arena found; what executes a selection is only known when it is planned."""
         chosen = self.selector.fastest
-        best = self.draft(chosen)
-        for selection in self.selector.smallest(limit):
-            draft = self.draft(selection)
-            if draft.arena_bytes < best.arena_bytes and self.instructions(draft) <= limit:
-                best, chosen = draft, selection
-            if best.arena_bytes == best.arena_bound_bytes:
+        best, allowed = self.draft(chosen), limit
+        for _ in range(MOST_RETRIES):
+            excess = inf
+            for selection in self.selector.smallest(allowed):
+                draft = self.draft(selection)
+                excess = min(excess, self.instructions(draft) - limit)
+                if draft.arena_bytes < best.arena_bytes and self.instructions(draft) <= limit:
+                    best, chosen = draft, selection
+                if best.arena_bytes == best.arena_bound_bytes:
+                    break
+            if excess <= 0 or excess == inf:
                 break
+            allowed -= excess + 1
         return best, chosen
 
     def balanced(self) -> ExecutionPlan:

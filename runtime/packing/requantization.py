@@ -14,7 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
-from fedtiny.compiler.quantization import quantize_multiplier, round_half_away, zero_point_of
+from fedtiny.compiler.quantization import (
+    conv_multipliers,
+    quantize_multiplier,
+    round_half_away,
+    zero_point_of,
+)
 
 LEAST_SHIFT, MOST_SHIFT = 32, 56
 """Shifts that a kernel does as "high word, then shift right"."""
@@ -204,3 +209,15 @@ def conv_fits(node: Node, graph: Graph) -> bool:
     rows = weights.reshape(-1, outputs).T if channel_last else weights.reshape(outputs, -1)
     low, high = reach(rows, graph[node.inputs[2]].value, zero_point_of(graph, node.inputs[0]))
     return max(-low, high) < CONV_REACH
+
+
+def short_scales(node: Node, graph: Graph) -> NDArray[np.int64] | None:
+    """Factor and divisor of every output channel, for `fedtiny_scale_s8` (src/multiply_high.h).
+
+    Returns:
+        `(channels, 2)`, or None where some channel's scale is not below 1/4, or too small.
+    """
+    multipliers, shifts = (a.astype(np.int64) for a in conv_multipliers(node, graph))
+    if (multipliers < 1 << 30).any() or (shifts > -2).any() or (shifts < -31).any():
+        return None
+    return np.stack([2 * multipliers - (1 << 32), 1 << (32 + shifts)], 1)

@@ -16,13 +16,13 @@ from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.kernel_core import KernelCore
 from fedtiny.devices.runner import Signature, TensorType
 from fedtiny.devices.runner_unicorn import UnicornRunner
-from fedtiny.errors import RunnerError
 from fedtiny.exporters import c
 from fedtiny.runtime import host, table
 from fedtiny.runtime.contract import Kernel
 from fedtiny.runtime.packing import pairs
 from fedtiny.runtime.packing.pairs_stream import DENSE1, DENSE2, DENSE3
 from tests.kernels import single_node
+from tests.kernels.emulated_cores import dsp_cores, opened
 from tests.kernels.single_node import Case
 
 KERNELS = tuple(k for k in table.kernels() if k.packing in ("pairs", "pairs_rows"))
@@ -32,22 +32,9 @@ NONE = ((0, 0), (0, 0))
 STACK_BYTES = 512
 
 
-def _cores() -> list[tuple[str, str]]:
-    """Every installed compiler on Cortex-M4; one compiler on the others."""
-    targets = profiles.targets()
-    found = [("cortex-m4", kind) for kind in toolchains.available(targets["cortex-m4"])]
-    return found + [(name, found[0][1]) for name in ("cortex-m7", "cortex-m33") if found]
-
-
-@pytest.fixture(scope="module", params=_cores(), ids="-".join)
+@pytest.fixture(scope="module", params=dsp_cores(), ids="-".join)
 def core(request: pytest.FixtureRequest) -> Iterator[KernelCore]:
-    name, kind = request.param
-    try:
-        made = KernelCore(profiles.targets()[name], KERNELS, kind)
-    except RunnerError as error:
-        pytest.skip(str(error))
-    with made:
-        yield made
+    yield from opened(request.param, KERNELS)
 
 
 @st.composite

@@ -10,12 +10,11 @@ from hypothesis import strategies as st
 
 from fedtiny.compiler import reference
 from fedtiny.compiler.ir import Graph
-from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.kernel_core import KernelCore
-from fedtiny.errors import RunnerError
 from fedtiny.runtime import host, table
 from fedtiny.runtime.contract import Kernel
 from tests.kernels import single_node
+from tests.kernels.emulated_cores import dsp_cores, opened
 from tests.kernels.single_node import Case
 
 DENSE = table.kernel("fully_connected_s8_dsp")
@@ -24,22 +23,9 @@ BLOCKS = table.kernel("fully_connected_block1x4_s8_dsp")
 KERNELS = (DENSE, SPARSE, BLOCKS)
 
 
-def _cores() -> list[tuple[str, str]]:
-    """Every installed compiler on Cortex-M4; one compiler on the others."""
-    targets = profiles.targets()
-    found = [("cortex-m4", kind) for kind in toolchains.available(targets["cortex-m4"])]
-    return found + [(name, found[0][1]) for name in ("cortex-m7", "cortex-m33") if found]
-
-
-@pytest.fixture(scope="module", params=_cores(), ids="-".join)
+@pytest.fixture(scope="module", params=dsp_cores(), ids="-".join)
 def core(request: pytest.FixtureRequest) -> Iterator[KernelCore]:
-    name, kind = request.param
-    try:
-        made = KernelCore(profiles.targets()[name], KERNELS, kind)
-    except RunnerError as error:
-        pytest.skip(str(error))
-    with made:
-        yield made
+    yield from opened(request.param, KERNELS)
 
 
 @st.composite

@@ -16,6 +16,27 @@ extern "C" {
 #define FEDTINY_ASSERT(condition, name) typedef char name[(condition) ? 1 : -1]
 
 typedef struct {
+    uint32_t weights;     /* offset of int8 (out_c, kernel_h, kernel_w * in_c in whole fours) */
+    uint32_t channels;    /* offset of int32 (out_c, 3): see src/dense_dsp.h */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t in_c;
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t out_c;
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t pad_left;
+    uint16_t most_pixels; /* of a tile */
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_conv2d_dense_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_dense_s8_params) == 32, fedtiny_conv2d_dense_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_dense_s8_params, output_max) == 31, fedtiny_conv2d_dense_s8_params_last);
+
+typedef struct {
     uint32_t weights;     /* offset of int8 (out_c, kernel_h, kernel_w, in_c / groups) */
     uint32_t bias;        /* offset of int32 (out_c) */
     uint32_t multipliers; /* offset of int32 (out_c) */
@@ -200,6 +221,22 @@ typedef struct {
 } fedtiny_depthwise_conv2d_tile_s8_params;
 FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_tile_s8_params) == 44, fedtiny_depthwise_conv2d_tile_s8_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_tile_s8_params, output_max) == 43, fedtiny_depthwise_conv2d_tile_s8_params_last);
+
+typedef struct {
+    uint32_t records;  /* offset of int32 (channels, 8): see src/depthwise3x3.h */
+    uint16_t in_w;     /* pixels of an input row */
+    uint16_t out_w;    /* pixels of an output row */
+    uint16_t channels; /* a multiple of 4 */
+    uint16_t pairs;    /* column pairs of the window */
+    uint16_t stride_w; /* 1 or 2 */
+    uint16_t pad_left;
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_depthwise_conv2d_3x3_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_3x3_s8_params) == 20, fedtiny_depthwise_conv2d_3x3_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_3x3_s8_params, output_max) == 19, fedtiny_depthwise_conv2d_3x3_s8_params_last);
 
 typedef struct {
     uint32_t weights; /* offset of float (kernel_h, kernel_w, channels) */
@@ -823,7 +860,6 @@ FEDTINY_ASSERT(offsetof(fedtiny_transpose_conv2d_f32_params, first_row) == 38, f
 
 typedef struct {
     uint32_t groups;      /* offset of uint16 (out_c): groups of nonzeros of each output channel */
-    uint32_t counts;      /* offset of uint16 (out_c): nonzeros of each output channel */
     uint32_t sizes;       /* offset of uint8 (groups): nonzeros of each group */
     uint32_t offsets;     /* offset of uint32 (nonzeros): bytes from what tap 0 of pixel 0 reads */
     uint32_t weights;     /* offset of int8 (nonzeros) */
@@ -853,8 +889,8 @@ typedef struct {
     int8_t output_min;    /* clamp, inclusive */
     int8_t output_max;    /* clamp, inclusive */
 } fedtiny_planes_conv_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 88, fedtiny_planes_conv_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 85, fedtiny_planes_conv_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 84, fedtiny_planes_conv_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 81, fedtiny_planes_conv_s8_params_last);
 
 typedef struct {
     uint32_t offsets;     /* offset of uint32 (groups, 4): bytes from what tap 0 of pixel 0 reads */
@@ -940,11 +976,13 @@ fedtiny_status fedtiny_conv2d_csr_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_pairs_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_pairs_rows_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_dense_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_tile_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_pairs_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_pairs_rows_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_3x3_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8(const fedtiny_call *call);

@@ -1,0 +1,23 @@
+"""Emulated cores with the DSP extension, for tests of the kernels that are written for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fedtiny.devices import profiles, toolchains
+from fedtiny.devices.kernel_core import KernelCore
+from fedtiny.runtime.contract import Kernel
+
+
+def dsp_cores() -> list[tuple[str, str]]:
+    """Target and compiler: every installed compiler on Cortex-M4; one on the others."""
+    targets = profiles.targets()
+    found = [("cortex-m4", kind) for kind in toolchains.available(targets["cortex-m4"])]
+    return found + [(name, found[0][1]) for name in ("cortex-m7", "cortex-m33") if found]
+
+
+def opened(core: tuple[str, str], kernels: Sequence[Kernel]) -> Iterator[KernelCore]:
+    """What a fixture over `dsp_cores` yields."""
+    name, kind = core
+    with KernelCore(profiles.targets()[name], kernels, kind) as made:
+        yield made
