@@ -64,6 +64,13 @@ def layers(kernel: Kernel) -> list[Case]:
             case = replace(case, kernel=case.size[:2], stride=(1, 1), padding=NONE)
         elif kernel.op in ("average_pool2d", "max_pool2d"):
             case = replace(case, kernel=(2, 2), padding=NONE)
+        elif kernel.op == "transpose_conv2d":
+            size = rng.choice([2, 3, 4, 5])
+            case = replace(case, kernel=(size, size), stride=(2, 2), padding=SAME)
+        elif kernel.op.startswith("resize"):
+            case = replace(case, kernel=(rng.choice([2, 3]), 2), stride=(1, 1), padding=NONE)
+        elif kernel.op == "pad":
+            case = replace(case, padding=SAME, groups=rng.choice([1, 1, 2]), stride=(1, 1))
         if "chw" in (kernel.layout_in, kernel.layout_out):  # whole tensors, not rows
             case = replace(case, size=(case.size[1], *case.size[1:]))
             case = replace(case, kernel=case.size[:2]) if kernel.op == "average_pool2d" else case

@@ -89,7 +89,7 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
         inner *= int((meets & (at >= 0) & (at < shape[1 + axis] * a.stride[axis])).sum())
     channels = made[3]
     return {
-        "macs": inner * channels * kernel[3],
+        "inner_macs": inner * channels * kernel[3],
         "inner_taps": inner * channels,
         "taps": tried * channels,
         "outputs": made[1] * made[2] * channels,

@@ -112,3 +112,126 @@ def test_padded_average_pool(counted):
     )  # fmt: skip
     graph = check_float(model([pool], {}, [1, 3, 5, 5]), (3, 5, 5))
     assert ("pad" in {n.op for n in graph.nodes}) == bool(counted)
+
+
+SPATIAL = {
+    "Pad a number": [("Pad", ["x", "pads", "value"], {})],
+    "Pad axes": [("Pad", ["x", "two", "", "axes"], {})],
+    "Pad of channels": [("Pad", ["x", "channels"], {})],
+    "Pad before Conv": [("Pad", ["x", "pads"], {}), ("Conv", ["0", "w"], {})],
+    "Pad before ReLU": [("Pad", ["x", "pads"], {}), ("Relu", ["0"], {})],
+    "ConvTranspose": [("ConvTranspose", ["x", "t"], {"strides": [2, 1], "pads": [1, 0, 0, 1]})],
+    "ConvTranspose, more": [
+        ("ConvTranspose", ["x", "t", "b"], {"strides": [3, 2], "output_padding": [2, 1]})
+    ],
+    "ConvTranspose, grouped": [("ConvTranspose", ["x", "g"], {"group": 2, "dilations": [2, 1]})],
+    "MaxPool rounded up": [
+        ("MaxPool", ["x"], {"kernel_shape": [2, 2], "strides": [2, 2], "ceil_mode": 1})
+    ],
+    "AveragePool rounded up": [
+        ("AveragePool", ["x"], {"kernel_shape": [3, 2], "strides": [2, 3], "ceil_mode": 1})
+    ],
+    "Concat of rows": [("Relu", ["x"], {}), ("Concat", ["x", "0"], {"axis": 2})],
+    "Concat of columns": [("Relu", ["x"], {}), ("Concat", ["0", "x"], {"axis": -1})],
+    "Sub of a row": [("ReduceMean", ["x"], {"axes": [2, 3]}), ("Sub", ["x", "0"], {})],
+    "Mul of columns": [("Mul", ["row", "x"], {})],
+    "Add of a channel": [("MaxPool", ["x"], {"kernel_shape": [5, 1]}), ("Add", ["0", "x"], {})],
+    "Reshape that moves": [("Reshape", ["x", "shape"], {})],
+    "Reshape to a sequence": [("Reshape", ["x", "sequence"], {}), ("Conv", ["0", "w1"], {})],
+    "Transpose of rows": [("Transpose", ["x"], {"perm": [0, 1, 3, 2]})],
+    "Unsqueeze": [
+        ("ReduceMean", ["x"], {"axes": [2, 3], "keepdims": 0}),
+        ("Unsqueeze", ["0", "last"], {}),
+        ("Tanh", ["1"], {}),
+    ],
+    "MatMul of columns": [("MatMul", ["x", "m"], {}), ("Add", ["0", "mb"], {})],
+    "Softmax over columns": [("Softmax", ["x"], {"axis": 3})],
+    "Expand": [("GlobalMaxPool", ["x"], {}), ("Expand", ["0", "wide"], {})],
+    "Flatten": [("Flatten", ["x"], {})],
+}  # fmt: skip
+CONSTANTS = {
+    "pads": np.array([0, 0, 1, 2, 0, 0, 0, 1]),
+    "two": np.array([1, 0, 2, 3]),
+    "axes": np.array([3, -2]),
+    "channels": np.array([0, 1, 0, 0, 0, 2, 1, 0]),
+    "value": np.array(-1.5, np.float32),
+    "w": weights(3, 4, 3, 3),
+    "w1": weights(3, 4, 5),
+    "t": weights(4, 3, 3, 2),
+    "b": weights(3),
+    "g": weights(4, 3, 2, 3),
+    "row": weights(5, 1),
+    "m": weights(6, 3),
+    "mb": weights(3),
+    "shape": np.array([0, 10, -1]),
+    "sequence": np.array([0, 4, -1]),
+    "last": np.array([2]),
+    "wide": np.array([1, 1, 2, 3]),
+}
+
+
+@pytest.mark.parametrize("name", SPATIAL)
+def test_ops_on_maps(name):
+    steps = SPATIAL[name]
+    nodes = [
+        helper.make_node(op, inputs, ["y" if i == len(steps) - 1 else str(i)], **attributes)
+        for i, (op, inputs, attributes) in enumerate(steps)
+    ]
+    opset = 18 if name == "Pad axes" else 17
+    used = {i for node in nodes for i in node.input}
+    constants = {n: v for n, v in CONSTANTS.items() if n in used}
+    check_float(model(nodes, constants, [1, 4, 5, 6], opset), (4, 5, 6))
+
+
+def readable(data: bytes) -> bool:
+    try:
+        from_onnx(data, "m")
+    except UnsupportedError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("size", [(10, 12), (3, 4), (7, 9), (1, 1)])
+@pytest.mark.parametrize("where", ["half_pixel", "asymmetric", "align_corners"])
+@pytest.mark.parametrize("mode", ["linear", "floor", "round_prefer_ceil", "round_prefer_floor"])
+def test_resize(mode, where, size):
+    """What is read gives what onnxruntime gives; the rest is refused by name."""
+    attributes = {"mode": "nearest", "nearest_mode": mode} if mode != "linear" else {"mode": mode}
+    node = helper.make_node(
+        "Resize", ["x", "", "", "sizes"], ["y"], name="up",
+        coordinate_transformation_mode=where, **attributes,
+    )  # fmt: skip
+    data = model([node], {"sizes": np.array([1, 3, *size])}, [1, 3, 5, 6])
+    exact = mode == "linear" or (mode, where) in (
+        ("floor", "asymmetric"),
+        ("round_prefer_ceil", "align_corners"),
+        ("round_prefer_ceil", "half_pixel"),
+    )
+    if not exact and not readable(data):
+        with pytest.raises(UnsupportedError, match=r"node 'up' \(Resize\): nearest with"):
+            from_onnx(data, "m")
+        return
+    graph = from_onnx(data, "m")
+    assert graph.nodes[0].op == ("resize_bilinear" if mode == "linear" else "resize_nearest")
+    check_float(data, (3, 5, 6))
+
+
+@pytest.mark.parametrize("pool", ["MaxPool", "AveragePool"])
+def test_a_sequence_is_a_map_of_one_column(pool):
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], pads=[1, 2], strides=[2], dilations=[2]),
+        helper.make_node(pool, ["c"], ["p"], kernel_shape=[2], strides=[2]),
+        helper.make_node("ConvTranspose", ["p", "t"], ["y"], strides=[2]),
+    ]
+    constants = {"w": weights(6, 2, 3), "b": weights(6), "t": weights(6, 3, 4)}
+    nodes[0].attribute.append(helper.make_attribute("group", 2))
+    data = model(nodes, constants, ["N", 4, 17])
+    graph = from_onnx(data, "m")
+    assert graph[graph.inputs[0]].shape == (1, 17, 1, 4)
+    assert [n.op for n in graph.nodes] == [
+        "conv2d", pool[:-4].lower() + "_pool2d", "transpose_conv2d",
+    ]  # fmt: skip
+    x = normal((4, 17))
+    ours = reference.execute(graph, {"x": x.transpose(0, 2, 1)[:, :, None]})["y"]
+    theirs = run_onnx(data, x).transpose(0, 2, 1)[:, :, None]
+    np.testing.assert_allclose(ours, theirs, 1e-5, 1e-5)

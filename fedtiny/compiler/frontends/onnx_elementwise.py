@@ -8,8 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from fedtiny.compiler.frontends.onnx_importer import Constant, Importer, Value, add_float
+from fedtiny.compiler.frontends.onnx_importer import Constant, Importer, add_float
 from fedtiny.compiler.frontends.onnx_model import NodeRecord
+from fedtiny.compiler.frontends.views import Value, arranged, broadcast
 from fedtiny.compiler.ir import Activation, Add, Conv2d, DepthwiseConv2d, FullyConnected, Relu
 from fedtiny.compiler.operators import Broadcast, Function, Mul, Sub, TransposeConv2d, Unary
 
@@ -97,36 +98,21 @@ def binary(importer: Importer, node: NodeRecord) -> None:
     attributes = {"Add": Add(), "Mul": Mul(), "Sub": Sub(reverse=swapped)}[node.op]
     other = importer.constants[node.inputs[constants[0]]] if constants else importer.value(node, 1)
     shapes = value.shape, other.data.shape if isinstance(other, Constant) else other.shape
-    rank = max(len(shape) for shape in shapes)
-    wide = tuple((1,) * (rank - len(shape)) + shape for shape in shapes)
-    if rank > 4 or any(len({1, a, b}) > 2 for a, b in zip(*wide, strict=True)) or wide[1][0] != 1:
+    target = broadcast(*shapes)
+    if target is None:
         raise node.unsupported(f"{list(shapes[0])} and {list(shapes[1])}, which do not broadcast")
-    target = tuple(max(a, b) for a, b in zip(*wide, strict=True))
+    label = node.outputs[0]
     if isinstance(other, Value):
-        same = shapes[0] == shapes[1] and value.flat == other.flat is not None
-        if not same:
-            value, other = (_of_rank(importer, node, v, rank) for v in (value, other))
-            if value.shape != target and other.shape == target:
-                value = importer.ordered(node, value, other.order)
-            other = importer.ordered(node, other, value.order)
+        value, other = importer.alike(label, value, other, target)
         second = other.tensor
     else:
-        value = _of_rank(importer, node, value, rank)
+        value = importer.of_rank(label, value, len(target))
         if value.flat is not None and other.data.size > 1:
-            value = importer.linear(node, value)
+            value = importer.linear(label, value)
         second = _operand(importer, node, node.inputs[constants[0]], other, value, target)
     made = replace(value, shape=target)
-    inputs = importer.builder.operands(node.outputs[0], value.tensor, second, made.physical)
+    inputs = importer.builder.operands(label, value.tensor, second, made.physical)
     importer.make(node, attributes, inputs, made)
-
-
-def _of_rank(importer: Importer, node: NodeRecord, value: Value, rank: int) -> Value:
-    """The value with dimensions of size 1 in front."""
-    if len(value.shape) == rank:
-        return value
-    value = importer.linear(node, value)
-    shape = (1,) * (rank - len(value.shape)) + value.shape
-    return importer.viewed(node, value, Value("", shape, tuple(range(rank))))
 
 
 def _operand(
@@ -137,21 +123,13 @@ def _operand(
     value: Value,
     target: tuple[int, ...],
 ) -> str:
-    """Add a constant operand in our order of dimensions: one number, one pixel, or a map."""
+    """Add a constant operand in our order of dimensions."""
     quantization = constant.quantization
     kept = quantization is not None and quantization.axis is None and constant.data.dtype == np.int8
     data = constant.data if kept else constant.real
-    rank = len(target)
     if not (kept or np.issubdtype(data.dtype, np.floating)) or data.size == 0:
         raise node.unsupported(f"a constant of {data.dtype}{list(data.shape)}")
-    if data.size == 1:
-        data = data.reshape(1)
-    else:
-        data = data.reshape((1,) * (rank - data.ndim) + data.shape)
-        physical = replace(value, shape=data.shape).physical
-        data = data.transpose(np.argsort(value.order)).reshape(physical)
-        if data.size != data.shape[-1] or data.size != replace(value, shape=target).physical[-1]:
-            data = np.broadcast_to(data, replace(value, shape=target).physical)
+    data = arranged(data, value, target)
     if kept:
         return importer.builder.constant(name, data, quantization)
     return add_float(importer, name, data)
@@ -189,7 +167,7 @@ def expand(importer: Importer, node: NodeRecord) -> None:
     rank = max(len(value.shape), wanted.size)
     if wanted.ndim != 1 or rank > 4:
         raise node.unsupported("a shape of more than four dimensions")
-    value = _of_rank(importer, node, value, rank)
+    value = importer.of_rank(node.outputs[0], value, rank)
     sizes = [1] * (rank - wanted.size) + [int(n) for n in wanted]
     if any(1 not in (n, m) and n != m for n, m in zip(value.shape, sizes, strict=True)):
         raise node.damaged(f"{list(value.shape)} to {sizes}")
@@ -199,7 +177,7 @@ def expand(importer: Importer, node: NodeRecord) -> None:
     if shape == value.shape:
         importer.define(node, value)
         return
-    value = importer.linear(node, value) if value.flat is not None else value
+    value = importer.linear(node.outputs[0], value) if value.flat is not None else value
     importer.make(node, Broadcast(), (value.tensor,), value, shape)
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 import onnx
 
 from fedtiny.compiler.frontends.onnx_fold import fold
-from fedtiny.compiler.frontends.onnx_importer import NCHW, NCL, Constant, Importer, Value
+from fedtiny.compiler.frontends.onnx_importer import Constant, Importer
 from fedtiny.compiler.frontends.onnx_lookup import join_lookups
 from fedtiny.compiler.frontends.onnx_model import InputRecord, NodeRecord, read_model
 from fedtiny.compiler.frontends.onnx_ops import OPS
 from fedtiny.compiler.frontends.onnx_qdq import dequantize_linear, quantize_linear
 from fedtiny.compiler.frontends.onnx_quantize import dequantize_constants, quantize_annotated
+from fedtiny.compiler.frontends.views import NCHW, NCL, Value
 from fedtiny.compiler.ir import Graph
 from fedtiny.errors import UnsupportedError
 
@@ -87,11 +88,11 @@ def _name_outputs(graph: Graph, names: tuple[str, ...]) -> Graph:
 def _in_order(importer: Importer, name: str, value: Value) -> Value:
     """An output with its elements in ONNX's order, a map's in ours, and never an input itself."""
     end = NodeRecord(importer.builder.name, name, "output", (), (name,), {})
-    made_nhwc = value.order == (0, 1, 2, 3) and not importer.model.ours
+    made_nhwc = value.order == (0, 1, 2, 3) and _is_turned_back(importer, name)
     if len(value.shape) == 4 and not made_nhwc:
-        value = importer.ordered(end, value, NCHW)
+        value = importer.ordered(name, value, NCHW)
     elif value.order != NCL:
-        value = importer.linear(end, value)
+        value = importer.ordered(name, value, tuple(range(len(value.shape))))
     if importer.builder.producer(value.tensor) is None:
         quantization = importer.quantizations.get(value.tensor)
         value = importer.requantize(end, value)
@@ -123,6 +124,16 @@ def _add_input(importer: Importer, record: InputRecord) -> str:
         raise UnsupportedError(f"{importer.builder.name}: input {record.name!r} is named twice.")
     importer.values[record.name] = replace(value, tensor=tensor)
     return tensor
+
+
+def _is_turned_back(importer: Importer, name: str) -> bool:
+    """Whether an output, before its quantization, is turned to NHWC at its end; not so in ours."""
+    made_by = {n.outputs[0]: n for n in importer.model.nodes if n.outputs}
+    node = made_by.get(name)
+    while node is not None and node.op in (*_QDQ, "Identity"):
+        node = made_by.get(node.input(0))
+    turned = node is not None and node.op == "Transpose" and node.integers("perm") == (0, 2, 3, 1)
+    return turned and not importer.model.ours
 
 
 def _has_sequences(importer: Importer) -> bool:

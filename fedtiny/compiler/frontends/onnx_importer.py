@@ -1,11 +1,4 @@
-"""The state of reading one ONNX model: where each value is, and in which order of dimensions.
-
-ONNX's `(N, C, H, W)` activations are held as NHWC from the input on, and its `(N, C, L)` as
-`(N, L, 1, C)`, so that no transpose is needed. A transpose, and a reshape that keeps the channels,
-only change how a value is seen; flattening `(1, C, H, W)` remembers C, H and W, and the fully
-connected layer after it permutes its weights. Where a node needs another order than a value has, a
-transpose is put between.
-"""
+"""The state of reading one ONNX model: its constants, and where each value is."""
 
 from __future__ import annotations
 
@@ -18,16 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler import quantization as q
-from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS, GraphBuilder
+from fedtiny.compiler.frontends.graph_builder import MAX_ELEMENTS
 from fedtiny.compiler.frontends.onnx_fold import MAX_FOLDED_ELEMENTS
 from fedtiny.compiler.frontends.onnx_model import ModelRecord, NodeRecord
-from fedtiny.compiler.ir import Attributes, Node, Quantization, Reshape
-from fedtiny.compiler.operators import Transpose, Unary
-
-NCHW = (0, 3, 1, 2)
-"""Where in NHWC each dimension of NCHW is."""
-NCL = (0, 3, 1)
-"""Where in `(N, L, 1, C)` each dimension of `(N, C, L)` is."""
+from fedtiny.compiler.frontends.views import IMAGES, Value, Views
+from fedtiny.compiler.ir import Attributes, Node, Quantization
+from fedtiny.compiler.operators import Unary
 
 
 @dataclass(frozen=True)
@@ -52,63 +41,7 @@ class Constant:
         return Constant(self.data.transpose(order), quantization)
 
 
-@dataclass(frozen=True)
-class Value:
-    """A run-time value of the ONNX graph, as a view of a tensor of ours.
-
-    Attributes:
-        tensor: The name of our tensor.
-        shape: As ONNX sees it, batch 1.
-        order: For each of its dimensions, which dimension of our tensor it is; those that are none
-            have size 1.
-        flat: `(C, H, W)` when ONNX's flat order is CHW and ours is HWC.
-        integer: Whether it stands for the int8 values rather than for the real ones.
-        factor: What its reader must multiply it by.
-    """
-
-    tensor: str
-    shape: tuple[int, ...]
-    order: tuple[int, ...]
-    flat: tuple[int, int, int] | None = None
-    integer: bool = False
-    factor: float = 1.0
-
-    @property
-    def is_image(self) -> bool:
-        """Whether it is NCHW or NCL to ONNX and NHWC to us."""
-        return self.order in (NCHW, NCL)
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Rows and columns of an image."""
-        height, width = (*self.shape[2:], 1)[:2]
-        return height, width
-
-    def resized(self, channels: int, size: tuple[int, int]) -> tuple[int, ...]:
-        """The shape that ONNX gives an image of this rank."""
-        return (1, channels, *size)[: len(self.shape)]
-
-    @property
-    def channels(self) -> int | None:
-        """The dimension that is our last one; None where it has size 1 and no name."""
-        return self.order.index(max(self.order)) if self.flat is None else None
-
-    @property
-    def is_linear(self) -> bool:
-        """Whether its elements are in the same order to ONNX as to us."""
-        places = [p for p, n in zip(self.order, self.shape, strict=True) if n > 1]
-        return self.flat is None and places == sorted(places)
-
-    @property
-    def physical(self) -> tuple[int, ...]:
-        """The shape of our tensor."""
-        made = [1] * (max(self.order) + 1)
-        for place, size in zip(self.order, self.shape, strict=True):
-            made[place] = size
-        return tuple(made)
-
-
-class Importer:
+class Importer(Views):
     """Collects the graph while the nodes are visited in the file's order.
 
     Args:
@@ -119,13 +52,12 @@ class Importer:
     def __init__(self, model: ModelRecord, name: str) -> None:
         self.model = model
         self.opset = model.opset
-        self.builder = GraphBuilder(name)
+        super().__init__(name)
         self.values: dict[str, Value] = {}
         self.constants = {n: Constant(data) for n, data in model.constants.items()}
         self.quantizations: dict[str, Quantization] = {}
         self.budget = MAX_FOLDED_ELEMENTS
         self._views: Counter[str] = Counter()
-        self._moved: dict[tuple[str, tuple[int, ...], tuple[int, ...]], str] = {}
         self._readers = Counter(i for node in model.nodes for i in node.inputs)
         self._readers.update(model.outputs)
         self._reader_ops = {i: node.op for node in model.nodes for i in node.inputs}
@@ -182,59 +114,7 @@ class Importer:
         rank = len(found.shape)
         if rank not in (3, 4):
             raise node.unsupported(f"its input is {list(found.shape)}, not (1, C, H, W)")
-        return self.ordered(node, found, NCHW if rank == 4 else NCL)
-
-    def linear(self, node: NodeRecord, value: Value) -> Value:
-        """The same value with its elements in ONNX's order."""
-        if value.is_linear:
-            return value
-        if value.flat is not None:
-            shape = (1, *value.flat)
-            image = self.viewed(node, value, Value("", shape, NCHW, None, value.integer))
-            straight = self.ordered(node, image, tuple(range(4)))
-            order = tuple(range(len(value.shape)))
-            return self.viewed(node, straight, replace(value, order=order, flat=None))
-        return self.ordered(node, value, tuple(range(len(value.shape))))
-
-    def ordered(self, node: NodeRecord, value: Value, order: tuple[int, ...]) -> Value:
-        """The same value with its dimensions in a given order in our tensor."""
-        if value.flat is not None:
-            value = self.linear(node, value)
-        if value.order == order:
-            return value
-        known = self._moved.get((value.tensor, value.shape, order))
-        if known is None:
-            known = self._moved[value.tensor, value.shape, order] = self._ordered(
-                node, value, order
-            )
-        return replace(value, order=order, tensor=known)
-
-    def _ordered(self, node: NodeRecord, value: Value, order: tuple[int, ...]) -> str:
-        """The tensor that holds a value in another order; only sizes above 1 count."""
-        made = replace(value, order=order)
-        wide = [i for i, n in enumerate(value.shape) if n > 1]
-        before = sorted(wide, key=lambda i: value.order[i])
-        after = sorted(wide, key=lambda i: order[i])
-        if before != after:
-            straight = tuple(range(1 + len(wide)))
-            sizes = (1, *(value.shape[i] for i in before))
-            value = self.viewed(node, value, Value("", sizes, straight))
-            turned = (0, *(1 + before.index(i) for i in after))
-            sizes = tuple(sizes[axis] for axis in turned)
-            name = self.builder.activation(f"{node.outputs[0]}/transposed", sizes, "float32", None)
-            self.builder.node(name, Transpose(turned), (value.tensor,), name)
-            value = Value(name, sizes, straight)
-        return self.viewed(node, value, made).tensor
-
-    def viewed(self, node: NodeRecord, value: Value, made: Value, name: str = "") -> Value:
-        """`made`, of the elements of a value in the order in which they are."""
-        if made.physical == self.builder.tensors[value.tensor].shape:
-            return replace(made, tensor=value.tensor)
-        name = self.builder.activation(
-            name or f"{node.outputs[0]}/reshaped", made.physical, "float32", None
-        )
-        self.builder.node(name, Reshape(), (value.tensor,), name)
-        return replace(made, tensor=name)
+        return self.ordered(node.outputs[0], found, IMAGES[rank])
 
     def define(self, node: NodeRecord, value: Value) -> None:
         """Say what the node's first output is."""
@@ -271,26 +151,13 @@ class Importer:
 
     def reshape(self, node: NodeRecord, value: Value, shape: tuple[int, ...]) -> None:
         """Make the first output the same elements under another shape."""
-        if shape == value.shape:
-            self.define(node, value)
-            return
-        if not 2 <= len(shape) <= 4 or shape[0] != 1 or math.prod(shape) > MAX_ELEMENTS:
+        if shape != value.shape and (not 2 <= len(shape) <= 4 or shape[0] != 1):
             raise node.unsupported(
                 f"{list(shape)}; two to four dimensions, the first of them 1, are supported"
             )
-        straight = tuple(range(len(shape)))
-        seen = {3: NCL, 4: NCHW}.get(len(shape), straight)
-        made = Value("", shape, straight, None, value.integer)
-        if value.is_image and len(shape) > 2 and shape[1] == value.shape[1]:
-            made = replace(made, order=seen)  # channels stay channels
-        elif value.is_image and not value.is_linear and shape == (1, math.prod(value.shape)):
-            height, width = value.size
-            made = replace(made, flat=(value.shape[1], height, width))
-        else:
-            value = self.linear(node, value)
-            image = replace(made, order=seen)
-            made = image if image.is_linear and len(shape) == 4 else made
-        self.define(node, self.viewed(node, value, made, node.outputs[0]))
+        if math.prod(shape) > MAX_ELEMENTS:
+            raise node.damaged(f"its output {list(shape)} is too large")
+        self.define(node, self.reshaped(node.outputs[0], value, shape))
 
     def sole_producer(self, node: NodeRecord, value: Value, name: str) -> Node | None:
         """The node of ours that makes a value which nothing else reads and nothing quantizes."""

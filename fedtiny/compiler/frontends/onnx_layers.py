@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from fedtiny.compiler.frontends.onnx_importer import (
     Constant,
     Importer,
-    Value,
     add_float,
 )
 from fedtiny.compiler.frontends.onnx_model import NodeRecord
 from fedtiny.compiler.frontends.onnx_options import Pair, explicit_pads, pair_of, window_geometry
+from fedtiny.compiler.frontends.views import Value
 from fedtiny.compiler.ir import (
     BatchNorm,
     Conv2d,
@@ -193,7 +193,7 @@ def _pointwise(importer: Importer, node: NodeRecord, weights: Constant, bias_pos
     value = importer.value(node)
     rank = len(value.shape)
     if value.order[-1] != 3 or len(value.physical) != 4:
-        value = importer.ordered(node, value, {3: (0, 1, 3), 4: (0, 1, 2, 3)}[rank])
+        value = importer.ordered(node.outputs[0], value, {3: (0, 1, 3), 4: (0, 1, 2, 3)}[rank])
     out, wide = weights.data.shape
     quantization = weights.quantization
     data = Constant(weights.data.reshape(out, 1, 1, wide), quantization)
@@ -210,7 +210,9 @@ def batch_normalization(importer: Importer, node: NodeRecord) -> None:
     value = importer.value(node)
     if node.integer("training_mode", 0) or not 2 <= len(value.shape) <= 4:
         raise node.unsupported("inference over (1, C, H, W), (1, C, L) or (1, C) is supported")
-    value = importer.linear(node, value) if len(value.shape) == 2 else importer.image(node)
+    value = (
+        importer.linear(node.outputs[0], value) if len(value.shape) == 2 else importer.image(node)
+    )
     names = [value.tensor]
     for position in range(1, 5):
         data = importer.constant(node, position).real

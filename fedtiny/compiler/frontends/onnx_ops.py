@@ -23,7 +23,7 @@ def concat(importer: Importer, node: NodeRecord) -> None:
     """Concat along any dimension but the batch's."""
     node.arity(1, 64)
     values = [importer.value(node, i) for i in range(len(node.inputs))]
-    first = importer.linear(node, values[0]) if values[0].flat is not None else values[0]
+    first = importer.linear(node.outputs[0], values[0]) if values[0].flat is not None else values[0]
     rank = len(first.shape)
     axis = node.integer("axis", 0)
     axis = axis + rank if axis < 0 else axis
@@ -31,7 +31,7 @@ def concat(importer: Importer, node: NodeRecord) -> None:
     if len(rest) != 1 or not 1 <= axis < rank:
         shapes = ", ".join(str(list(v.shape)) for v in values[:4])
         raise node.unsupported(f"concatenation of {shapes} along dimension {axis}")
-    values = [importer.ordered(node, value, first.order) for value in values]
+    values = [importer.ordered(node.outputs[0], value, first.order) for value in values]
     place = first.order[axis] - len(first.physical)
     total, made = first.shape[axis], values[0]
     if len(values) == 1:
@@ -101,7 +101,7 @@ def transpose(importer: Importer, node: NodeRecord) -> None:
     if sorted(order) != list(range(rank)) or value.shape[order[0]] != 1:
         raise node.unsupported(f"permutation {list(order)} of {list(value.shape)}")
     if value.flat is not None:
-        value = importer.linear(node, value)
+        value = importer.linear(node.outputs[0], value)
     shape = tuple(value.shape[i] for i in order)
     seen = tuple(value.order[i] for i in order)
     importer.define(node, replace(value, shape=shape, order=seen))
@@ -119,7 +119,7 @@ def softmax(importer: Importer, node: NodeRecord) -> None:
     if value.channels != axis or value.order[axis] + 1 != len(value.physical):
         others = [i for i in range(rank) if i != axis]
         places = {dimension: place for place, dimension in enumerate([*others, axis])}
-        value = importer.ordered(node, value, tuple(places[i] for i in range(rank)))
+        value = importer.ordered(node.outputs[0], value, tuple(places[i] for i in range(rank)))
     importer.make(node, Softmax(value.factor), (value.tensor,), value)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fedtiny.compiler.frontends.onnx_importer import Value
 from fedtiny.compiler.frontends.onnx_model import NodeRecord
+from fedtiny.compiler.frontends.views import Value
 from fedtiny.compiler.ir import Padding
 from fedtiny.compiler.reference_common import output_size
 

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.frontends.onnx_fold import axes_of
-from fedtiny.compiler.frontends.onnx_importer import Importer, Value
+from fedtiny.compiler.frontends.onnx_importer import Importer
 from fedtiny.compiler.frontends.onnx_model import NodeRecord
 from fedtiny.compiler.frontends.onnx_options import Pair, pair_of, window_geometry
 from fedtiny.compiler.frontends.resize_match import Coordinates, match
+from fedtiny.compiler.frontends.views import Value
 from fedtiny.compiler.ir import AveragePool2d, Padding
 from fedtiny.compiler.operators import MaxPool2d, Mean, Pad
 

@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedtiny.compiler.ir import Activation, Add, Attributes, Node, Relu, Tensor
+from fedtiny.compiler.frontends.torch_translation import Translation, argument
+from fedtiny.compiler.frontends.views import arranged, broadcast
+from fedtiny.compiler.ir import Activation, Add, Attributes, Relu
 from fedtiny.compiler.operators import Function, Mul, Sub, Unary
 
 if TYPE_CHECKING:
     from torch import fx
 
-    from fedtiny.compiler.frontends.torch_module import _Translation as Translation
-
-
-def _argument(source: fx.Node, index: int, default: Any) -> Any:
-    return source.args[index] if index < len(source.args) else default
-
 
 def _keep(translation: Translation, source: fx.Node, attributes: Attributes) -> None:
-    """Append an operator of the first argument that keeps the order of its elements."""
+    """Append an operator of the first argument alone."""
     x = translation.activation(source)
-    translation.keep_order(x, translation.add_node(source, attributes, [x]))
+    translation.make(source, attributes, [x.tensor], x)
 
 
 def relu(translation: Translation, source: fx.Node) -> None:
@@ -35,14 +32,14 @@ def relu(translation: Translation, source: fx.Node) -> None:
 
 def hardtanh(translation: Translation, source: fx.Node) -> None:
     """Hardtanh from 0 to 6, which is relu6."""
-    if (_argument(source, 1, -1.0), _argument(source, 2, 1.0)) != (0, 6):
+    if (argument(source, 1, -1.0), argument(source, 2, 1.0)) != (0, 6):
         raise translation.error(source, "hardtanh is supported from 0 to 6 (ReLU6)")
     _keep(translation, source, Relu("relu6"))
 
 
 def leaky_relu(translation: Translation, source: fx.Node) -> None:
     """leaky_relu."""
-    _keep(translation, source, Unary("leaky_relu", float(_argument(source, 1, 0.01))))
+    _keep(translation, source, Unary("leaky_relu", float(argument(source, 1, 0.01))))
 
 
 def hard_sigmoid(translation: Translation, source: fx.Node) -> None:
@@ -86,7 +83,7 @@ def divide(translation: Translation, source: fx.Node) -> None:
 
 
 def _binary(translation: Translation, source: fx.Node, attributes: Add | Mul | Sub) -> None:
-    if source.kwargs.get("alpha", 1) != 1 or _argument(source, 2, 1) != 1:
+    if source.kwargs.get("alpha", 1) != 1 or argument(source, 2, 1) != 1:
         raise translation.error(source, "add and sub with a factor are not supported")
     for position in (1, 0):
         constant = _constant(translation, source, position)
@@ -96,26 +93,21 @@ def _binary(translation: Translation, source: fx.Node, attributes: Add | Mul | S
             _with_constant(translation, source, attributes, 1 - position, constant)
             return
     a, b = translation.activation(source, 0), translation.activation(source, 1)
-    shapes = [translation.tensors[name].shape for name in (a, b)]
-    whole = max(shapes, key=lambda shape: int(np.prod(shape)))
-    pixel = (1, 1, 1, whole[-1])
-    if any(shape not in (whole, pixel) for shape in shapes):
-        raise translation.error(
-            source,
-            f"{shapes[0]} and {shapes[1]}: equal shapes or one value a channel are supported",
-        )
-    unordered = np.arange(0)
-    orders = [translation.orders.get(name, unordered) for name in (a, b)]
-    if not np.array_equal(orders[0], orders[1]):
-        raise translation.error(source, "differently flattened tensors cannot be combined")
-    translation.keep_order(a, translation.add_node(source, attributes, [a, b]))
+    target = broadcast(a.shape, b.shape)
+    if target is None:
+        raise translation.error(source, f"{a.shape} and {b.shape} do not broadcast")
+    label = translation.label(source)
+    a, b = translation.alike(label, a, b, target)
+    made = replace(a, shape=target)
+    inputs = translation.builder.operands(label, a.tensor, b.tensor, made.physical)
+    translation.make(source, attributes, inputs, made)
 
 
 def _constant(
     translation: Translation, source: fx.Node, position: int
 ) -> NDArray[np.float32] | None:
     """A number, parameter or buffer that is an argument; None for an activation."""
-    value = _argument(source, position, None)
+    value = argument(source, position, None)
     if isinstance(value, int | float):
         return np.array(value, np.float32)
     if value in translation.captured.state:
@@ -131,31 +123,26 @@ def _with_constant(
     position: int,
     constant: NDArray[np.float32],
 ) -> None:
-    x = translation.activation(source, position)
-    shape = translation.tensors[x].shape
-    rank = len(shape)
-    if constant.ndim > rank or (constant.size > 1 and x in translation.orders):
-        raise translation.error(source, f"a constant of shape {constant.shape} is not supported")
-    data = constant.reshape((1,) * (rank - constant.ndim) + constant.shape)
-    data = data.transpose(0, 2, 3, 1) if rank == 4 else data
-    if any(n not in (1, wanted) for n, wanted in zip(data.shape, shape, strict=True)):
-        raise translation.error(source, "a constant may not widen what it is combined with")
-    if data.size == 1:
-        data = data.reshape(1)
-    elif data.size != data.shape[-1]:
-        data = np.broadcast_to(data, shape)
-    own = translation.captured.names[source]
-    name = translation.constant(f"{own}.constant", np.ascontiguousarray(data))
-    translation.keep_order(x, translation.add_node(source, attributes, [x, name]))
+    x, label = translation.activation(source, position), translation.label(source)
+    target = broadcast(x.shape, constant.shape)
+    if target is None:
+        raise translation.error(source, f"{x.shape} and {constant.shape} do not broadcast")
+    x = translation.of_rank(label, x, len(target))
+    if x.flat is not None and constant.size > 1:
+        x = translation.linear(label, x)
+    data = np.ascontiguousarray(arranged(constant, x, target))
+    name = translation.constant(f"{label}.constant", data)
+    made = replace(x, shape=target)
+    inputs = translation.builder.operands(label, x.tensor, name, made.physical)
+    translation.make(source, attributes, inputs, made)
 
 
 def silu(translation: Translation, source: fx.Node) -> None:
     """silu: x sigmoid(x)."""
     x = translation.activation(source)
-    gate = f"{translation.captured.names[source]}.sigmoid"
-    translation.tensors[gate] = Tensor(gate, translation.tensors[x].shape, "float32")
-    translation.nodes.append(Node(gate, Unary("sigmoid"), (x,), (gate,)))
-    translation.keep_order(x, translation.add_node(source, Mul(), [x, gate]))
+    label = f"{translation.label(source)}.sigmoid"
+    gate = translation.make(source, Unary("sigmoid"), [x.tensor], x, label=label)
+    translation.make(source, Mul(), [x.tensor, gate.tensor], x)
 
 
 OPS: Mapping[str, Callable[[Translation, fx.Node], None]] = {
