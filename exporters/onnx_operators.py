@@ -68,7 +68,7 @@ def _lookup(writer: Writer, node: Node, a: Unary) -> list[Step]:
     """The entry of a table that an int8 value is the index of, counted from -128."""
     source, target = (quantization_of(writer.graph, n) for n in (node.inputs[0], node.output))
     entries = dequantize_values(np.array(a.values, np.int8), target)
-    scale = writer.initializer(f"{node.name}/scale", source.scale)
+    scale = writer.initializer(f"{node.name}/input_scale", source.scale)
     first = writer.initializer(f"{node.name}/first", np.array(source.zero_point + 128, np.float32))
     table = writer.initializer(f"{node.name}/table", entries)
     return [

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fedtiny.compiler import cost
 from fedtiny.compiler.ir import Graph
-from fedtiny.compiler.passes import drop_dead_channels
+from fedtiny.compiler.passes import narrow_channels
 from fedtiny.compiler.plan import ExecutionPlan
 from fedtiny.compiler.planner import RamMode, plan
 from fedtiny.compiler.serialize import tables
@@ -48,7 +48,7 @@ def compile_graph(
     """
     graphs: list[Graph] = []
     for multiple in WIDTHS:
-        graph = drop_dead_channels(whole, multiple)
+        graph = narrow_channels(whole, multiple)
         if all(_widths(graph) != _widths(other) for other in graphs):
             graphs.append(graph)
     made = [Compiled(whole, graph, plan(graph, target, ram, device=device)) for graph in graphs]

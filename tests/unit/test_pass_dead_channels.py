@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fedtiny.compiler import channels
 from fedtiny.compiler.compile import compile_graph
 from fedtiny.compiler.ir import Graph, Pattern
-from fedtiny.compiler.passes import drop_dead_channels, prune_magnitude
+from fedtiny.compiler.passes import narrow_channels, prune_magnitude
 from fedtiny.compiler.plan import ExecutionPlan
 from fedtiny.compiler.planner import plan
 from fedtiny.compiler.reference import execute
@@ -63,7 +63,7 @@ def assert_channels_survive(before: np.ndarray, after: np.ndarray, name: str) ->
 @given(graph=graphs("int8", most=6), seed=st.integers(0, 999), share=st.sampled_from([0.3, 0.7, 1]))
 def test_int8_integers_do_not_change(graph, seed, share):
     graph = without_channels(graph, seed, share)
-    made = drop_dead_channels(graph)
+    made = narrow_channels(graph)
     x = samples(graph, 3, seed)
     before, after = execute(graph, x, keep_all=True), execute(made, x, keep_all=True)
     for name in graph.outputs:
@@ -73,7 +73,7 @@ def test_int8_integers_do_not_change(graph, seed, share):
     assert widths(made).items() <= widths(graph).items() or all(
         width <= graph[name].shape[-1] for name, width in widths(made).items()
     )
-    assert widths(drop_dead_channels(made)) == widths(made)
+    assert widths(narrow_channels(made)) == widths(made)
 
 
 @settings(max_examples=60, **RELAXED)
@@ -83,7 +83,7 @@ def test_float_numbers_do_not_change(graph, seed):
     x = samples(graph, 3, seed)
     before = execute(graph, x, keep_all=True)
     assume(all(np.abs(value).max() < 1e3 for value in before.values()))
-    after = execute(drop_dead_channels(graph), x)
+    after = execute(narrow_channels(graph), x)
     for name in graph.outputs:
         np.testing.assert_allclose(after[name], before[name], rtol=1e-4, atol=1e-4)
 
@@ -107,7 +107,7 @@ def test_constant_channels_are_constant(graph, seed, share):
 def test_networks_keep_their_outputs(network, dtype):
     size = {"size": 32} if network is mobilenet else {}
     graph = without_channels(network(dtype, **size), 1, 0.3)
-    made = drop_dead_channels(prune_magnitude(graph, 0.3))
+    made = narrow_channels(prune_magnitude(graph, 0.3))
     assert sum(widths(made).values()) < sum(widths(graph).values())
     x = samples(graph, 2)
     expected, found = execute(prune_magnitude(graph, 0.3), x), execute(made, x)
@@ -136,7 +136,7 @@ def test_padding_decides_what_can_be_folded(padded, value, left):
     b = Builder("border", "float32")
     x = b.conv(b.conv(b.input(1, 5, 5, 2), 4), 3, padded=padded)
     graph = with_value(b.graph(x), 0, value)
-    made = drop_dead_channels(graph)
+    made = narrow_channels(graph)
     assert made[graph.nodes[0].output].shape == (1, 5, 5, left)
     x = samples(graph, 2)
     (name,) = graph.outputs
@@ -151,7 +151,7 @@ def test_a_dead_branch_becomes_a_constant():
     graph = b.graph(b.dense(b.reshape(b.average(b.add(y, x)), 1, 4), 3))
     weights = graph[graph.producer(y).inputs[1]]
     graph = graph.rewrite(graph.nodes, [replace(weights, data=np.zeros_like(weights.data))])
-    made = drop_dead_channels(graph)
+    made = narrow_channels(graph)
     assert [n.op for n in made.nodes] == [
         *("conv2d", "add", "average_pool2d", "reshape", "fully_connected")
     ]
@@ -169,7 +169,7 @@ def test_an_unread_channel_goes_through_depthwise_layers():
     weights = graph[graph.nodes[2].inputs[1]]
     data = weights.data.copy()
     data[..., 2:4] = 0
-    made = drop_dead_channels(graph.rewrite(graph.nodes, [replace(weights, data=data)]))
+    made = narrow_channels(graph.rewrite(graph.nodes, [replace(weights, data=data)]))
     assert [made[n.output].shape[-1] for n in made.nodes] == [3, 3, 3]
 
 
@@ -181,7 +181,7 @@ def test_blocks_of_pruned_weights_stay_whole():
     data = weights.data.copy()
     data[..., 1:8] = 0
     blocks = replace(weights, data=data, pattern=Pattern("block1x4", 0.5))
-    made = drop_dead_channels(graph.rewrite(graph.nodes, [blocks]))
+    made = narrow_channels(graph.rewrite(graph.nodes, [blocks]))
     assert made[graph.nodes[0].output].shape[-1] == 4
     assert made[weights.name].shape[-1] == 4
 
@@ -189,7 +189,7 @@ def test_blocks_of_pruned_weights_stay_whole():
 @pytest.mark.quick
 def test_a_network_without_dead_channels_is_left_alone():
     graph = resnet8()
-    assert drop_dead_channels(graph) == graph
+    assert narrow_channels(graph) == graph
 
 
 @pytest.mark.parametrize(("network", "density"), [(resnet8, 0.1), (dscnn, 0.2), (dscnn, 0.05)])

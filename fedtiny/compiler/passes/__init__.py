@@ -18,9 +18,9 @@ from fedtiny.compiler.passes.base import FLOAT, ONE_READER, Pass, apply
 __all__ = [
     "Pass",
     "apply",
-    "drop_dead_channels",
     "float_passes",
     "lower",
+    "narrow_channels",
     "prune_magnitude",
     "quantize",
     "round_float16",
@@ -80,8 +80,11 @@ def prune_magnitude(graph: Graph, density: float) -> Graph:
     return apply(graph, [prune_magnitude_pass(density)])
 
 
-def drop_dead_channels(graph: Graph, multiple: int = 1) -> Graph:
-    """Make a graph narrower; see `fedtiny.compiler.passes.drop_dead_channels`."""
+def narrow_channels(graph: Graph, multiple: int = 1) -> Graph:
+    """Make a graph narrower; see `fedtiny.compiler.passes.drop_dead_channels`.
+
+    Not named after its module: importing that would put the module in its place.
+    """
     from fedtiny.compiler.passes.drop_dead_channels import drop_dead_channels_pass
 
     return apply(graph, [drop_dead_channels_pass(multiple)])
