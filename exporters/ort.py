@@ -61,7 +61,13 @@ def open_session(path: Path) -> Any:
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        # onnxruntime folds a Pad into a pooling even where its own pooling then refuses it.
+        return onnxruntime.InferenceSession(
+            str(path),
+            options,
+            providers=["CPUExecutionProvider"],
+            disabled_optimizers=["Pad_Fusion"],
+        )
     except Exception as error:  # onnxruntime's exceptions share no public base
         reason = str(error).strip().splitlines()[0]
         raise UsageError(f"{str(path)!r} is no usable ONNX file: {reason}") from error
