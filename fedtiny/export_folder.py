@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -204,15 +205,17 @@ def _accuracy(export: Export, progress: Progress) -> Accuracy | None:
         return None
     integers = graph[graph.inputs[0]].dtype == "int8"
     real = export.real
+    how = evaluation.metric(dataset, math.prod(graph[graph.outputs[0]].shape[1:]))
     return Accuracy(
         dataset=f"{export.source.dataset} (test)",
         samples=len(dataset),
         float32=None
         if real is None
-        else evaluation.graph_accuracy(real, dataset, "accuracy of the float model", progress),
-        int8=evaluation.graph_accuracy(graph, dataset, "accuracy of the int8 model", progress)
+        else evaluation.graph_quality(real, dataset, f"{how} of the float model", progress),
+        int8=evaluation.graph_quality(graph, dataset, f"{how} of the int8 model", progress)
         if integers
         else None,
+        metric=how,
     )
 
 
@@ -226,8 +229,8 @@ def _deployed_accuracy(
         dataset = load_dataset(accuracy.dataset.removesuffix(" (test)")).test()
     except UsageError:
         return accuracy
-    inputs = evaluation.program_inputs(dataset, report.model.input)
-    value = evaluation.deployed_accuracy(directory, inputs, dataset.labels, progress)
+    how = accuracy.metric
+    value = evaluation.deployed_quality(directory, report.model, dataset, how, progress)
     return replace(accuracy, runtime=value, runtime_by="host")
 
 

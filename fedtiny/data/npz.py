@@ -39,7 +39,12 @@ def load_npz(path: Path) -> Dataset:
         ) from error
     if "x_train" in arrays:
         x = [_images(path, arrays, key) for key in ("x_train", "x_test")]
-        y = [_labels(path, arrays, key) for key in ("y_train", "y_test")]
+        if "y_train" in arrays:
+            _get(path, arrays, "y_test")
+        y = [
+            _labels(path, arrays, key, len(part))
+            for key, part in zip(("y_train", "y_test"), x, strict=True)
+        ]
         if x[0].shape[1:] != x[1].shape[1:]:
             raise UsageError(f"dataset {str(path)!r}: x_train and x_test differ in image shape.")
         if any(len(a) != len(b) for a, b in zip(x, y, strict=True)):
@@ -50,7 +55,8 @@ def load_npz(path: Path) -> Dataset:
         if users is not None:
             users = np.concatenate([users, np.full(len(x[1]), -1)])
     else:
-        images, labels = _images(path, arrays, "x"), _labels(path, arrays, "y")
+        images = _images(path, arrays, "x")
+        labels = _labels(path, arrays, "y", len(images))
         if len(images) != len(labels):
             raise UsageError(f"dataset {str(path)!r}: {len(images)} images, {len(labels)} labels.")
         users = _users(path, arrays, "user", len(images))
@@ -73,8 +79,9 @@ def load_npz(path: Path) -> Dataset:
 def _get(path: Path, arrays: dict[str, Array], key: str) -> Array:
     if key not in arrays:
         raise UsageError(
-            f"dataset {str(path)!r} has no array {key!r}; accepted are x and y, or x_train, "
-            f"y_train, x_test and y_test (found: {', '.join(sorted(arrays)) or 'none'})."
+            f"dataset {str(path)!r} has no array {key!r}; accepted are x and, unless an "
+            f"autoencoder is trained, y; or x_train, y_train, x_test and y_test (found: "
+            f"{', '.join(sorted(arrays)) or 'none'})."
         )
     return arrays[key]
 
@@ -99,8 +106,11 @@ def _images(path: Path, arrays: dict[str, Array], key: str) -> npt.NDArray[Any]:
     return x.astype(np.float32)
 
 
-def _labels(path: Path, arrays: dict[str, Array], key: str) -> npt.NDArray[np.int64]:
-    y = _get(path, arrays, key)
+def _labels(path: Path, arrays: dict[str, Array], key: str, count: int) -> npt.NDArray[np.int64]:
+    """The labels; one class for all where there are none, which is enough for an autoencoder."""
+    if key not in arrays:
+        return np.zeros(count, np.int64)
+    y = arrays[key]
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer):

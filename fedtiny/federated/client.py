@@ -214,10 +214,10 @@ def evaluate_task(client: Client, message: Message) -> Message:
 
 def _score(client: Client) -> Message:
     result = score(client.module, client.held_out)
-    return Message(
-        "score",
-        {"loss": result.loss, "correct": result.correct, "samples": result.samples},
-    )
+    fields: dict[str, Field] = {"loss": result.loss, "samples": result.samples}
+    if result.correct is not None:
+        fields["correct"] = result.correct
+    return Message("score", fields)
 
 
 def calibrate_task(client: Client, message: Message) -> Message:

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 
 from fedtiny.data import Dataset
 from fedtiny.federated.message import DamagedMessageError, Message
+from fedtiny.federated.objective import reconstructs, squared_errors
+from fedtiny.ranking import auc
 from fedtiny.sparse_model import SparseModel
 
 BATCH = 256
@@ -24,19 +26,30 @@ class Score:
     """How a model does on some samples.
 
     Attributes:
-        loss: Mean cross-entropy.
-        correct: How many it classifies right.
+        loss: Mean cross-entropy, or mean squared error of a network that reconstructs.
+        correct: How many it classifies right; None of a network that reconstructs.
         samples: How many there are.
+        auc: How well the error tells anomalies, where there are any, from normal samples.
     """
 
     loss: float
-    correct: int
+    correct: int | None
     samples: int
+    auc: float | None = None
 
     @property
-    def accuracy(self) -> float:
-        """Share that it classifies right; NaN of no samples."""
+    def accuracy(self) -> float | None:
+        """Share that it classifies right; NaN of no samples, None where it does not classify."""
+        if self.correct is None:
+            return None
         return self.correct / self.samples if self.samples else math.nan
+
+    def text(self) -> str:
+        """For a line of progress."""
+        if self.accuracy is not None:
+            return f"accuracy {self.accuracy:.3f}"
+        ranked = "" if self.auc is None else f", AUC {self.auc:.3f}"
+        return f"error {self.loss:.4g}{ranked}"
 
 
 def to_input(images: npt.NDArray[np.uint8] | npt.NDArray[np.float32]) -> torch.Tensor:
@@ -68,12 +81,20 @@ def score(module: nn.Module, dataset: Dataset) -> Score:
     training = module.training
     module.eval()
     loss, correct = 0.0, 0
+    errors = []
     with torch.no_grad():
         for x, y in batches(dataset):
-            logits = module(x)
-            loss += float(F.cross_entropy(logits, y, reduction="sum"))
-            correct += int((logits.argmax(1) == y).sum())
+            outputs = module(x)
+            if reconstructs(module):
+                errors.append(squared_errors(outputs, x).numpy())
+                continue
+            loss += float(F.cross_entropy(outputs, y, reduction="sum"))
+            correct += int((outputs.argmax(1) == y).sum())
     module.train(training)
+    if errors:
+        error = np.concatenate(errors)
+        mean = float(error.mean(dtype=np.float64))
+        return Score(mean, None, len(dataset), auc(error, dataset.labels))
     return Score(loss / max(1, len(dataset)), correct, len(dataset))
 
 
@@ -83,14 +104,15 @@ def read_score(reply: Message) -> Score:
     Raises:
         DamagedMessageError: It is impossible.
     """
-    samples, correct = reply.number("samples"), reply.number("correct")
-    if not 0 <= correct <= samples or samples < 1:
+    samples = reply.number("samples")
+    correct = int(reply.number("correct")) if "correct" in reply.fields else None
+    if samples < 1 or (correct is not None and not 0 <= correct <= samples):
         raise DamagedMessageError("a client's score is impossible")
-    return Score(reply.number("loss"), int(correct), int(samples))
+    return Score(reply.number("loss"), correct, int(samples))
 
 
-def evaluate(model: nn.Module | SparseModel, dataset: Dataset) -> float:
-    """Accuracy of the float model, 0..1.
+def evaluate(model: nn.Module | SparseModel, dataset: Dataset) -> float | None:
+    """Accuracy of the float model, 0..1; None of one that reconstructs.
 
     Raises:
         UsageError: A `SparseModel` cannot be made into its network.

@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from fedtiny.data import Dataset
+from fedtiny.federated import objective
 from fedtiny.federated.evaluation import to_input
 
 
@@ -172,7 +172,7 @@ def train(
         hooks.before(step)
         optimizer.zero_grad()
         with hooks.forward(step):
-            loss = F.cross_entropy(module(step.x), step.y)
+            loss = objective.loss(module, module(step.x), step.x, step.y)
         losses.append(loss.item())
         penalty = hooks.penalty(step)
         total = loss if penalty is None else loss + penalty

@@ -9,7 +9,7 @@ from fedtiny.data import Dataset
 from fedtiny.federated import batch_norm
 from fedtiny.federated.accounting import layer_macs, state_bytes
 from fedtiny.federated.client import read_ranges
-from fedtiny.federated.evaluation import read_score, score
+from fedtiny.federated.evaluation import Score, read_score, score
 from fedtiny.federated.message import Message
 from fedtiny.federated.server import Server
 from fedtiny.progress import Task
@@ -37,13 +37,17 @@ def finish(
     down, up, events = server.fleet.bytes_down, server.fleet.bytes_up, len(server.events)
     pooled = server.pooled_statistics(everyone, server.state, server.masks)
     server.state = pooled.put(server.state, server.module)
-    accuracies = _accuracy_by_client(server, pooled)
+    scores = _scores_by_client(server, pooled)
     task.advance()
     ranges = federated_ranges(server)
     task.advance()
     server.module.load_state_dict(server.state)
     test = score(server.module, dataset.test())
-    values = list(accuracies.values())
+    reconstructed = test.accuracy is None
+    values = {
+        str(client): score.loss if score.accuracy is None else score.accuracy
+        for client, score in scores.items()
+    }
     macs = layer_macs(server.module, dataset.input_shape)
     parameters = sum(p.numel() for p in server.module.parameters())
     inactive = sum(int((~mask).sum()) for mask in server.masks.values())
@@ -58,12 +62,13 @@ def finish(
     }
     record["final"] = {**method.final()} | {
         "accuracy": test.accuracy,
+        "auc": test.auc,
         "loss": test.loss,
         "clients": {
-            "accuracy": {str(client): value for client, value in accuracies.items()},
-            "mean": statistics.fmean(values),
-            "worst": min(values),
-            "spread": statistics.pstdev(values),
+            "loss" if reconstructed else "accuracy": values,
+            "mean": statistics.fmean(values.values()),
+            "worst": (max if reconstructed else min)(values.values()),
+            "spread": statistics.pstdev(values.values()),
         },
         "bytes_down": server.fleet.bytes_down - down,
         "bytes_up": server.fleet.bytes_up - up,
@@ -96,10 +101,10 @@ def federated_ranges(server: Server) -> dict[str, tuple[float, float]]:
     return found
 
 
-def _accuracy_by_client(server: Server, pooled: batch_norm.Statistics) -> dict[int, float]:
+def _scores_by_client(server: Server, pooled: batch_norm.Statistics) -> dict[int, Score]:
     """On their held-out samples."""
 
     message = Message("evaluate", arrays=pooled.arrays())
     everyone = range(server.config.clients)
     answers = server.ask(everyone, lambda _: message, lambda _, reply: read_score(reply))
-    return {answer.client: answer.value.accuracy for answer in answers}
+    return {answer.client: answer.value for answer in answers}

@@ -14,6 +14,7 @@ from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.host import Host, client_message, setup_message
 from fedtiny.federated.message import Message
+from fedtiny.federated.objective import reconstructs
 from fedtiny.models import create
 from fedtiny.pruning.load import load_method
 from fedtiny.pruning.masks import Masks
@@ -60,6 +61,13 @@ class Setting:
                 f"{config.method} each has its own; use --aggregate mean without --clip-norm."
             )
         architecture = kind.network(config, dataset.input_shape, len(dataset.classes))
+        if len(dataset.classes) < 2 and not reconstructs(
+            create(architecture, dataset.input_shape, len(dataset.classes))
+        ):
+            raise UsageError(
+                f"dataset {config.data!r} has one class or no labels, and model {config.model!r} "
+                "classifies; without labels an autoencoder can be trained."
+            )
         return Setting(config, dataset, parts, architecture, observe)
 
     def network(self) -> nn.Module:

@@ -168,6 +168,7 @@ class _Training:
             "round": server.round,
             "clients": [update.client for update in updates],
             "accuracy": result.accuracy,
+            "auc": result.auc,
             "loss": result.loss,
             "withheld": sorted(withheld),
             "training_loss": sum(losses[c] * n for c, n in samples.items()) / sum(samples.values()),
@@ -186,7 +187,7 @@ class _Training:
         }
         self.record["history"].append(row)
         task.advance(
-            note=f"accuracy {result.accuracy:.3f}, density {row['density']:.3f}, "
+            note=f"{result.text()}, density {row['density']:.3f}, "
             f"{row['bytes_down'] / 1e6:.2f} MB down, {row['bytes_up'] / 1e6:.2f} MB up"
         )
 

@@ -104,9 +104,11 @@ def _check_output(name: str, module: nn.Module, input_shape: Sequence[int], clas
         ) from error
     finally:
         module.train(training)
-    if not isinstance(output, torch.Tensor) or output.shape != (1, classes):
+    accepted, what = (1, classes), "one logit for each class"
+    if getattr(module, "reconstructs", False):
+        accepted, what = (1, math.prod(input_shape)), "as it says that it reconstructs its input"
+    if not isinstance(output, torch.Tensor) or output.shape != accepted:
         shape = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
         raise UsageError(
-            f"model {name!r} returns {shape} for one sample; accepted is (1, {classes}), one "
-            "logit for each class."
+            f"model {name!r} returns {shape} for one sample; accepted is {accepted}, {what}."
         )

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
 from fedtiny.errors import UnsupportedError
-from fedtiny.federated import batch_norm
+from fedtiny.federated import batch_norm, objective
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def top_gradients(
     try:
         with _frozen(module):
             module.train()
-            F.cross_entropy(module(x), y).backward()  # type: ignore[no-untyped-call]
+            objective.loss(module, module(x), x, y).backward()  # type: ignore[no-untyped-call]
     finally:
         for handle in handles:
             handle.remove()

@@ -81,6 +81,7 @@ def _page(template: str, **content: object) -> str:
         "bytes": units.bytes_text,
         "count": units.count_text,
         "percent": units.percent_text,
+        "quality": units.quality_text,
         "density": units.density_text,
         "hertz": units.hertz_text,
         "short": units.short_name,

@@ -18,6 +18,7 @@ from fedtiny.report.codec import decode, encode
 
 SCHEMA_VERSION = 1
 
+Metric = Literal["accuracy", "AUC", "mean squared error"]
 Evidence = Literal["estimated", "emulated", "measured"]
 """How a figure is known: predicted by the compiler, counted by an emulator, read on the device."""
 
@@ -251,7 +252,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Accuracy on held-out data, each in 0…1.
+    """Accuracy on held-out data, each in 0…1, or another `metric` where outputs are no classes.
 
     Attributes:
         dataset: Name and split.
@@ -260,6 +261,7 @@ class Accuracy:
         runtime: Of the generated C.
         samples: Samples evaluated.
         runtime_by: The runner that ran the generated C.
+        metric: What the figures are.
     """
 
     dataset: str
@@ -268,6 +270,7 @@ class Accuracy:
     runtime: float | None = None
     samples: int | None = None
     runtime_by: str | None = None
+    metric: Metric = "accuracy"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 from fedtiny.errors import UsageError
 from fedtiny.reading import read_json
 from fedtiny.report.codec import decode
-from fedtiny.report.model import Round
+from fedtiny.report.model import Metric, Round
 
 RUN_FILE = "run.json"
 
@@ -44,7 +44,7 @@ class RoundRecord:
     """One round; bytes and FLOPs are summed over its clients."""
 
     round: int
-    accuracy: float
+    accuracy: float | None
     loss: float
     density: float
     density_by_layer: Mapping[str, float]
@@ -53,6 +53,7 @@ class RoundRecord:
     bytes_down: int
     training_flops: float
     events: tuple[Event, ...] = ()
+    auc: float | None = None
 
     @property
     def for_chart(self) -> Round:
@@ -80,23 +81,50 @@ class Initialization:
 
 @dataclass(frozen=True)
 class ClientAccuracy:
-    """Accuracy on the clients' own held-out samples, by client."""
+    """Accuracy on the clients' own held-out samples, by client; or the error of reconstructions."""
 
-    accuracy: Mapping[str, float]
     mean: float
     worst: float
     spread: float
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+    loss: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def metric(self) -> Metric:
+        """What the figures are."""
+        return "mean squared error" if self.loss else "accuracy"
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """By client."""
+        return self.loss or self.accuracy
 
 
 @dataclass(frozen=True)
 class Final:
     """After the last round, with final batch-normalization statistics."""
 
-    accuracy: float
+    accuracy: float | None
     clients: ClientAccuracy
     bytes_up: int
     bytes_down: int
     events: tuple[Event, ...] = ()
+    loss: float | None = None
+    auc: float | None = None
+
+    @property
+    def metric(self) -> Metric:
+        """What `quality` is."""
+        if self.accuracy is not None:
+            return "accuracy"
+        return "mean squared error" if self.auc is None else "AUC"
+
+    @property
+    def quality(self) -> float | None:
+        """On the test set."""
+        if self.accuracy is not None:
+            return self.accuracy
+        return self.loss if self.auc is None else self.auc
 
 
 @dataclass(frozen=True)

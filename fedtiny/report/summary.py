@@ -7,7 +7,14 @@ from typing import Literal
 
 from fedtiny.report.model import DeploymentReport, Evidence, Figure, Number
 from fedtiny.report.run import RunRecord
-from fedtiny.report.units import bytes_text, count_text, density_text, key_text, percent_text
+from fedtiny.report.units import (
+    bytes_text,
+    count_text,
+    density_text,
+    key_text,
+    percent_text,
+    quality_text,
+)
 
 State = Literal["good", "bad", "neutral"]
 
@@ -60,11 +67,15 @@ def verdicts(report: DeploymentReport) -> tuple[Verdict, Verdict, Verdict]:
 def run_verdicts(run: RunRecord) -> tuple[Verdict, Verdict, Verdict]:
     """How accurate is a trained model, how sparse, and what did it take to send."""
     clients = run.final.clients
-    on_clients = f"clients: mean {percent_text(clients.mean)}, worst {percent_text(clients.worst)}"
+    final, metric = run.final.quality, run.final.metric
+    mean, worst = (quality_text(x, clients.metric) for x in (clients.mean, clients.worst))
+    on_clients = f"clients: {clients.metric} mean {mean}, worst {worst}"
+    if metric == "accuracy":
+        on_clients = f"clients: mean {mean}, worst {worst}"
     stored = f"{bytes_text(run.model.storage_bytes)} of {bytes_text(run.model.storage_bytes_dense)}"
     kept = f"{count_text(run.model.parameters_nonzero)} of {count_text(run.model.parameters)}"
     return (
-        Verdict("neutral", f"{percent_text(run.final.accuracy)} accuracy", on_clients),
+        Verdict("neutral", f"{quality_text(final, metric)} {metric}", on_clients),
         Verdict(
             "neutral",
             f"Density {density_text(run.config.density)}",
@@ -159,12 +170,13 @@ def _accurate(report: DeploymentReport) -> Verdict:
         else [("C", found.runtime), ("int8", found.int8), ("float", found.float32)]
     )
     known = [(name, value) for name, value in named if value is not None]
-    if not known:
+    if found is None or not known:
         return Verdict("neutral", "Accuracy not known", "no labelled data came with the model")
+    first = f"{quality_text(known[0][1], found.metric)} {found.metric}"
     if report.model.density < 1 and any(
         layer.density_before is not None for layer in report.layers
     ):
         note = "pruned at export: accuracy was not recovered"
-        return Verdict("neutral", f"{percent_text(known[0][1])} accuracy", note)
-    detail = ", ".join(f"{name} {percent_text(value)}" for name, value in known)
-    return Verdict("neutral", f"{percent_text(known[0][1])} accuracy", detail)
+        return Verdict("neutral", first, note)
+    detail = ", ".join(f"{name} {quality_text(value, found.metric)}" for name, value in known)
+    return Verdict("neutral", first, detail)

@@ -11,6 +11,7 @@ from fedtiny.models import create, model_names, prunable_blocks
 from fedtiny.sparse_model import Provenance, SparseModel
 
 SHAPES = {
+    "autoencoder@0.25": (1, 8, 10),
     "dscnn": (1, 49, 10),
     "mobilenetv1-025": (3, 32, 32),
     "resnet18@0.125": (3, 16, 16),

@@ -139,7 +139,7 @@ def test_npz_with_users(tmp_path: Path) -> None:
     ("arrays", "says"),
     [
         ({"x": images(4), "y": np.zeros(4, int), "user": np.zeros(3, int)}, "user is int64"),
-        ({"x": images(4)}, "no array 'y'"),
+        ({"y": np.zeros(4, int)}, "no array 'x'"),
         ({"x": images(4), "y": np.zeros(3, int)}, "4 images, 3 labels"),
         ({"x": images(4), "y": np.zeros(4)}, "float64"),
         ({"x": images(4), "y": np.array([0, 1, -1, 2])}, "labels run from -1"),

@@ -125,7 +125,7 @@ class Method(method.Method):
         answers = self.server.ask_with_weights(
             clients, message, self.sent, lambda _, reply: read_score(reply)
         )
-        found = [(a.client, a.value.correct, a.value.samples) for a in answers]
+        found = [(a.client, a.value.correct or 0, a.value.samples) for a in answers]
         self._starts = {}
         return found
 

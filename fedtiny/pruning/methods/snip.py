@@ -9,8 +9,8 @@ methods differ by pruning only (`--pretrain-epochs 0` is SNIP at random weights)
 from __future__ import annotations
 
 import torch
-from torch.nn import functional as F
 
+from fedtiny.federated import objective
 from fedtiny.federated.evaluation import batches
 from fedtiny.pruning import method
 from fedtiny.pruning.masks import Masks, global_masks
@@ -32,7 +32,7 @@ class Method(method.Method):
         weights = {name: server.module.get_parameter(name) for name in server.codec.prunable}
         total = {name: torch.zeros_like(weight) for name, weight in weights.items()}
         for x, y in batches(server.public, server.config.batch):
-            loss = F.cross_entropy(server.module(x), y, reduction="sum")
+            loss = len(x) * objective.loss(server.module, server.module(x), x, y)
             gradients = torch.autograd.grad(loss, list(weights.values()))
             for name, gradient in zip(weights, gradients, strict=True):
                 total[name] += gradient
