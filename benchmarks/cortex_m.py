@@ -1,5 +1,8 @@
 """Whole MLPerf-Tiny networks on an emulated Cortex-M, beside TensorFlow Lite Micro + CMSIS-NN.
 
+Where the peer was not measured (Cortex-M0+), shares are those of FedTiny's own dense network in
+plain C, kernels without assembly.
+
 `python -m benchmarks.cortex_m [--target cortex-m4] [--densities 1,0.2,0.1,0.05] [--ram balanced]`
 
 Weights are pruned by magnitude at export; every inference is compared bit for bit with the
@@ -16,11 +19,17 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
 from fedtiny import pipeline
+from fedtiny.compiler.ir import Graph, Node
 from fedtiny.report.model import DeploymentReport, Figure
+from fedtiny.runtime import table
+from fedtiny.runtime.contract import Kernel
 
 
 @dataclass(frozen=True)
@@ -79,9 +88,16 @@ def main() -> int:
     columns = ("instructions", 20), ("arena", 16), ("flash", 17), ("stack", 6)
     print(f"{'network':<15} {'density':>7}", *(f"{title:>{width}}" for title, width in columns))
     for name, peer in PEERS.items():
+        theirs = peer.instructions.get(arguments.target)
+        if theirs is None:
+            with _plain_c():
+                report = _measure(models / peer.file, arguments.target, 1, arguments.ram)
+            assert report.totals.instructions is not None
+            theirs = int(report.totals.instructions.value)
+            print(_row(name, "plain", report, theirs, peer), flush=True)
         for density in map(float, arguments.densities.split(",")):
             report = _measure(models / peer.file, arguments.target, density, arguments.ram)
-            print(_row(name, density, report, peer), flush=True)
+            print(_row(name, density, report, theirs, peer), flush=True)
     return 0
 
 
@@ -90,6 +106,19 @@ def _folder() -> Path | None:
     places = [Path(root)] if root else []
     places.append(Path(__file__).parents[2] / "shared" / "models")
     return next((p / "mlperf_tiny" for p in places if (p / "mlperf_tiny").is_dir()), None)
+
+
+@contextmanager
+def _plain_c() -> Iterator[None]:
+    """Kernels without assembly."""
+    found = table.candidates
+
+    def plain(node: Node, graph: Graph, isa: Iterable[str]) -> tuple[Kernel, ...]:
+        kernels = found(node, graph, isa)
+        return tuple(k for k in kernels if not any(h.endswith(".S") for h in k.helpers))
+
+    with mock.patch.object(table, "candidates", plain):
+        yield
 
 
 def _measure(model: Path, target: str, density: float, ram: str) -> DeploymentReport:
@@ -110,9 +139,8 @@ def _measure(model: Path, target: str, density: float, ram: str) -> DeploymentRe
     return report
 
 
-def _row(name: str, density: float, report: DeploymentReport, peer: Peer) -> str:
+def _row(name: str, density: float | str, report: DeploymentReport, theirs: int, peer: Peer) -> str:
     totals = report.totals
-    theirs = peer.instructions.get(report.target)
     stack = "" if totals.stack_bytes is None else f"{totals.stack_bytes.value:>6}"
     return (
         f"{name:<15} {density:>7} {_share(totals.instructions, theirs, 20)} "

@@ -1,7 +1,7 @@
 """Instructions of Cortex-M convolution kernels by layer shape and density, and their cost models.
 
     python -m benchmarks.cortex_m_kernels                  the table
-    python -m benchmarks.cortex_m_kernels --fit [KERNEL]   coefficients for runtime/kernels.toml
+    python -m benchmarks.cortex_m_kernels --fit KERNEL     coefficients for runtime/kernels.toml
 
 Every run is one whole layer on an emulated core, counted from the kernel's entry to its return, and
 compared with the numpy reference before its figure is printed. `dense` is the kernel named there;
@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.optimize import nnls
 
+from benchmarks import fit_costs
 from fedtiny.compiler import reference
 from fedtiny.compiler.ir import Graph
 from fedtiny.devices import profiles
@@ -104,7 +105,7 @@ def print_table(core: KernelCore, kernels: list[Kernel], isa: tuple[str, ...]) -
             print(f"{shape.name:20} {kernel.name:34} {' '.join(cells)}", flush=True)
 
 
-def random_cases(depthwise: bool, count: int, seed: int) -> Iterator[Case]:
+def random_cases(depthwise: bool, count: int, seed: int, most: int) -> Iterator[Case]:
     """Layers of the kinds that networks have, none of them one of `SHAPES`."""
     rng = np.random.default_rng(seed)
     while count > 0:
@@ -128,31 +129,38 @@ def random_cases(depthwise: bool, count: int, seed: int) -> Iterator[Case]:
             gain=float(rng.choice([1.0, 1.0, 1.0, 300.0])),
             seed=int(rng.integers(1 << 30)),
         )
-        if min(case.output()) >= 1 and macs_of(case) * case.density < 800_000:
+        if min(case.output()) >= 1 and macs_of(case) * case.density < most:
             count -= 1
             yield case
 
 
-def print_fit(core: KernelCore, kernel: Kernel, depthwise: bool) -> None:
+def with_smaller_weights(graph: Graph, divisor: int) -> Graph:
+    """Weights of networks are small next to their largest; how small decides the groups of some."""
+    weights = graph[graph.nodes[0].inputs[1]]
+    smaller = np.trunc(weights.value / divisor).astype(np.int8)
+    return graph.rewrite(graph.nodes, [replace(weights, data=smaller)])
+
+
+def fit(core: KernelCore, kernel: Kernel, most: int) -> tuple[dict[str, float], str]:
     """Coefficients by non-negative least squares of relative errors, and errors on other layers."""
     rows, totals = [], []
-    cases = list(random_cases(depthwise, FIT_CASES + CHECK_CASES, 1))
-    for case in cases:
-        graph = single_node.conv2d(case, "int8")
-        features = table.packing(kernel).features(graph.nodes[0], graph)
-        rows.append(features)
+    depthwise = kernel.op == "depthwise_conv2d"
+    cases = list(random_cases(depthwise, FIT_CASES + CHECK_CASES, 1, most))
+    for index, case in enumerate(cases):
+        graph = with_smaller_weights(single_node.conv2d(case, "int8"), 1 + index % 5)
+        if not table.packing(kernel).supports(graph.nodes[0], graph):
+            continue
+        rows.append(table.packing(kernel).features(graph.nodes[0], graph))
         totals.append(count(core, kernel, graph))
-    names = [name for name in rows[0] if any(row[name] for row in rows[:FIT_CASES])]
+    fitted = len(rows) * FIT_CASES // (FIT_CASES + CHECK_CASES)
+    names = [name for name in rows[0] if any(row[name] for row in rows[:fitted])]
     matrix = np.array([[row[name] for name in names] for row in rows]) / np.array(totals)[:, None]
-    coefficients, _ = nnls(matrix[:FIT_CASES], np.ones(FIT_CASES))
-    print(f"[kernel.cost.cortex-m4] # {kernel.name}")
-    for name, value in zip(names, coefficients, strict=True):
-        if value:
-            print(f"{name} = {value:.4g}")
-    errors = np.abs(matrix @ coefficients - 1)
-    for title, part in (("fitted", errors[:FIT_CASES]), ("other", errors[FIT_CASES:])):
-        print(f"# {title}: median error {np.median(part):.1%}, largest {part.max():.1%}")
-    print(f"# largest: {cases[int(np.argmax(errors))]}")
+    coefficients, _ = nnls(matrix[:fitted], np.ones(fitted))
+    errors = np.abs(matrix[fitted:] @ coefficients - 1)
+    found = {n: float(f"{c:.4g}") for n, c in zip(names, coefficients, strict=True) if c > 0}
+    return found, f"median error {np.median(errors):.1%}, at most {errors.max():.1%}".replace(
+        "%", " %"
+    )
 
 
 def main() -> None:
@@ -162,7 +170,9 @@ def main() -> None:
     )
     parser.add_argument("--target", default="cortex-m4")
     parser.add_argument("--compiler", choices=("gcc", "zig"))
-    parser.add_argument("--fit", metavar="KERNEL", help="fit the cost model of one kernel")
+    parser.add_argument("--fit", metavar="KERNEL", help="fit kernels whose name contains this")
+    parser.add_argument("--macs", type=int, default=800_000, help="most of a fitted layer")
+    parser.add_argument("--write", action="store_true", help="into runtime/kernels.toml")
     parser.add_argument("--only", default="", help="kernels whose name contains this")
     arguments = parser.parse_args()
     target = profiles.targets()[arguments.target]
@@ -176,8 +186,12 @@ def main() -> None:
     ]
     with KernelCore(target, kernels, arguments.compiler) as core:
         if arguments.fit:
-            for kernel in (k for k in kernels if k.name == arguments.fit):
-                print_fit(core, kernel, kernel.op == "depthwise_conv2d")
+            for kernel in (k for k in kernels if arguments.fit in k.name):
+                found, error = fit(core, kernel, arguments.macs)
+                terms = ", ".join(f"{name} = {value:g}" for name, value in found.items())
+                print(f"{kernel.name}: {error}\n  {terms}", flush=True)
+                if arguments.write:
+                    fit_costs.write(kernel, target.cost, found, error)
         else:
             print_table(core, [k for k in kernels if not k.reference], target.isa)
 

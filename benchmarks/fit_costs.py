@@ -104,7 +104,7 @@ def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str,
     return found, error
 
 
-def write(kernel: Kernel, name: str, coefficients: dict[str, float], error: float) -> None:
+def write(kernel: Kernel, name: str, coefficients: dict[str, float], error: str) -> None:
     """Replace one set of coefficients in the kernel's row."""
     path = Path(str(resources.files("fedtiny.runtime"))) / "kernels.toml"
     text = path.read_text("utf-8")
@@ -112,7 +112,7 @@ def write(kernel: Kernel, name: str, coefficients: dict[str, float], error: floa
     end = text.index("\n\n", start)
     row = re.sub(rf"\ncost\.{re.escape(name)} = .*", "", text[start:end])
     terms = ", ".join(f"{feature} = {value}" for feature, value in coefficients.items())
-    row += f"\ncost.{name} = {{ {terms} }} # within {math.ceil(100 * error)} %"
+    row += f"\ncost.{name} = {{ {terms} }} # {error}"
     path.write_text(text[:start] + row + text[end:], "utf-8")
 
 
@@ -134,7 +134,7 @@ def main() -> None:
         terms = ", ".join(f"{n} = {value:g}" for n, value in coefficients.items())
         print(f"{kernel.name:32} worst error {100 * error:5.1f} %   {terms}", flush=True)
         if given.write:
-            write(kernel, target.cost, coefficients, error)
+            write(kernel, target.cost, coefficients, f"within {math.ceil(100 * error)} %")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from fedtiny.compiler.quantization import clamp_limits, conv_multipliers, zero_p
 from fedtiny.runtime.contract import Access, Constant, Packed, RowContract
 from fedtiny.runtime.packing import geometry
 from fedtiny.runtime.packing import pairs_stream as stream
-from fedtiny.runtime.packing.pairs_layout import TILE, Layout
+from fedtiny.runtime.packing.pairs_layout import TILE, Layout, nonzeros, unpacked
 from fedtiny.runtime.packing.pairs_stream import PLAIN, RELU, SIGNED, Channel, Grid, Record, Scale
 
 MAX_WINDOW_BYTES = 1 << 18
@@ -77,18 +77,12 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     """The dense weights, read back from the stream."""
     rows, chunk = (int(packed.params[name]) for name in ("rows", "chunk_tiles"))
     layout = Layout(geometry.window(node, graph), rows, chunk)
-    dense = np.zeros(graph[node.inputs[1]].shape, np.int8)
     form, dense_weights = (int(packed.params[name]) for name in ("form", "dense_weights"))
     channels = stream.decode(
         packed.constants[0].array.tobytes(), form, layout.phase_words, dense_weights
     )
-    for view, positions, channel in zip(
-        _by_channel(node, layout, dense), _positions(node, layout, dense), channels, strict=True
-    ):
-        order = np.argsort(positions, axis=None)
-        found = order[np.searchsorted(positions.reshape(-1)[order], channel.positions)]
-        view[np.unravel_index(found, view.shape)] = channel.weights
-    return dense
+    found = ((channel.positions, channel.weights) for channel in channels)
+    return unpacked(node, layout, graph[node.inputs[1]].shape, found)
 
 
 def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
@@ -230,38 +224,10 @@ def _scales(node: Node, graph: Graph) -> list[Scale]:
     ]
 
 
-def _by_channel(
-    node: Node, layout: Layout, weights: NDArray[np.generic]
-) -> list[NDArray[np.generic]]:
-    """Views `(kernel_h, kernel_w, in)` of the weights of every output channel."""
-    if node.op == "depthwise_conv2d":
-        return [weights[0, :, :, c : c + 1] for c in range(layout.window.out_c)]
-    return list(weights)
-
-
-def _positions(node: Node, layout: Layout, weights: NDArray[np.generic]) -> list[NDArray[np.int64]]:
-    """Of every output channel, where in the window its weights' inputs are."""
-    window = layout.window
-    depth = 1 if node.op == "depthwise_conv2d" else weights.shape[3]
-    group_out = window.out_c // window.groups
-    ky, kx, channel = np.indices((window.kernel_h, window.kernel_w, depth), np.int64)
-    plane = layout.phases * layout.phase_words
-    first_group = layout.position(ky, kx, channel)
-    return [first_group + c // group_out * depth * plane for c in range(window.out_c)]
-
-
 def _channels(node: Node, graph: Graph, layout: Layout) -> list[Channel]:
-    weights = geometry.weights_of(node, graph)
     grid = _grid(layout)
-    channels = []
-    for view, positions in zip(
-        _by_channel(node, layout, weights), _positions(node, layout, weights), strict=True
-    ):
-        present = np.nonzero(view)
-        order = np.argsort(positions[present])
-        values = view[present].astype(np.int64)
-        channels.append(Channel(positions[present][order], values[order], grid))
-    return channels
+    found = nonzeros(node, layout, geometry.weights_of(node, graph))
+    return [Channel(positions, values, grid) for positions, values in found]
 
 
 def _grid(layout: Layout) -> Grid | None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler.ir import Node
 from fedtiny.runtime.packing import geometry
 
 TILE = 4
@@ -51,9 +53,22 @@ class Layout:
         return 3 if self.pairs == 3 else TILE
 
     @property
+    def least_span(self) -> int:
+        """Words that the window must hold of a channel where joined rows have few pixels."""
+        return TILE  # the last step may have so few that they waste a whole tile
+
+    @property
     def tiles(self) -> int:
         """Tiles of a row, the last one overlapping its neighbour."""
         return -(-self.pairs // TILE)
+
+    def tile_start(self, tile: int) -> int:
+        """First word of a tile; one past the last tile is the row's end."""
+        return min(tile * TILE, max(self.pairs - TILE, 0))
+
+    def tile_words(self, tile: int) -> int:
+        """Words of a tile."""
+        return self.tile
 
     @property
     def phases(self) -> int:
@@ -64,8 +79,8 @@ class Layout:
     def phase_words(self) -> int:
         """Words of one phase of one channel."""
         span = self._span(0, self.chunk_tiles)
-        if self.joined:  # the last step may have so few pixels that they waste a whole tile
-            span = max(span, TILE)
+        if self.joined:
+            span = max(span, self.least_span)
         return span + (self.window.reach_w - 1) // self.window.stride_w
 
     @property
@@ -89,7 +104,7 @@ class Layout:
         """Steps of an inference; the last may make fewer rows."""
         return -(-self.window.out_h // self.rows)
 
-    def parts(self) -> Iterator[tuple[int, Layout]]:
+    def parts(self) -> Iterator[tuple[int, Self]]:
         """How many steps there are of how many rows."""
         full, rest = divmod(self.window.out_h, self.rows)
         if full:
@@ -112,7 +127,7 @@ class Layout:
         """Pieces in which one kernel row, or all joined rows, are packed: any row end ends one."""
         w, partner, runs = self.window, self.width - self.pairs, 0
         for index, span in enumerate(self.spans()):
-            first = min(index * self.chunk_tiles * TILE, max(self.pairs - TILE, 0))
+            first = self.tile_start(index * self.chunk_tiles)
             if self.joined:
                 ends = np.arange(0, self.width, w.out_w)
                 low, high, phases = first, first + span, 1
@@ -141,5 +156,50 @@ class Layout:
 
     def _span(self, first: int, end: int) -> int:
         """Words from a tile's first to the last of the tile before `end`."""
-        last_start = max(self.pairs - TILE, 0)
-        return min((end - 1) * TILE, last_start) + self.tile - min(first * TILE, last_start)
+        return self.tile_start(end - 1) + self.tile_words(end - 1) - self.tile_start(first)
+
+
+def by_channel(
+    node: Node, layout: Layout, weights: NDArray[np.generic]
+) -> list[NDArray[np.generic]]:
+    """Views `(kernel_h, kernel_w, in)` of the weights of every output channel."""
+    if node.op == "depthwise_conv2d":
+        return [weights[0, :, :, c : c + 1] for c in range(layout.window.out_c)]
+    return list(weights)
+
+
+def positions(node: Node, layout: Layout, weights: NDArray[np.generic]) -> list[NDArray[np.int64]]:
+    """Of every output channel, where in the window its weights' inputs are."""
+    window = layout.window
+    depth = 1 if node.op == "depthwise_conv2d" else weights.shape[3]
+    group_out = window.out_c // window.groups
+    ky, kx, channel = np.indices((window.kernel_h, window.kernel_w, depth), np.int64)
+    first_group = layout.position(ky, kx, channel)
+    return [first_group + c // group_out * depth * layout.plane for c in range(window.out_c)]
+
+
+def nonzeros(
+    node: Node, layout: Layout, weights: NDArray[np.generic]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Of every output channel, the positions of its nonzero weights, ascending, and the weights."""
+    views, places = by_channel(node, layout, weights), positions(node, layout, weights)
+    for view, place in zip(views, places, strict=True):
+        present = np.nonzero(view)
+        order = np.argsort(place[present])
+        yield place[present][order], view[present][order].astype(np.int64)
+
+
+def unpacked(
+    node: Node,
+    layout: Layout,
+    shape: tuple[int, ...],
+    channels: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]],
+) -> NDArray[np.generic]:
+    """The dense weights of what `nonzeros` gave."""
+    dense = np.zeros(shape, np.int8)
+    views, places = by_channel(node, layout, dense), positions(node, layout, dense)
+    for view, place, (at, values) in zip(views, places, channels, strict=True):
+        order = np.argsort(place, axis=None)
+        found = order[np.searchsorted(place.reshape(-1)[order], at)]
+        view[np.unravel_index(found, view.shape)] = values
+    return dense

@@ -43,19 +43,23 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
     return pairs.features(node, graph, _rows(node, graph))
 
 
-def _rows(node: Node, graph: Graph) -> int:
+def rows_of(window: geometry.Window, layout: type[Layout]) -> int:
     """Rows of a step: for joined rows, the fewest that waste little; else a few."""
-    window = geometry.window(node, graph)
     most = min(window.out_h, MOST_ROWS)
-    if Layout(window, 2, 1).joined:
-        lanes = {rows: _lanes(window, rows) for rows in range(1, most + 1)}
+    if layout(window, 2, 1).joined:
+        lanes = {rows: _lanes(layout(window, rows, 1)) for rows in range(1, most + 1)}
         return next(rows for rows in lanes if lanes[rows] <= 1.1 * min(lanes.values()))
-    if Layout(window, 2, 1).row_advance == window.kernel_h:
+    if layout(window, 2, 1).row_advance == window.kernel_h:
         return 1
     return min(most, WINDOW_ROWS)
 
 
-def _lanes(window: geometry.Window, rows: int) -> int:
+def _rows(node: Node, graph: Graph) -> int:
+    return rows_of(geometry.window(node, graph), Layout)
+
+
+def _lanes(layout: Layout) -> int:
     """Lanes that all tiles of an inference compute."""
-    parts = Layout(window, rows, 1).parts()
-    return sum(steps * part.tiles * part.tile for steps, part in parts) * 2
+    return 2 * sum(
+        steps * sum(map(part.tile_words, range(part.tiles))) for steps, part in layout.parts()
+    )

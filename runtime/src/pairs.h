@@ -53,6 +53,7 @@
 
 #ifndef __ASSEMBLER__
 #include "kernel.h"
+#include "pairs_window.h"
 
 #define FEDTINY_PAIRS_TILE 4 /* words of a tile, unless a row has 3 */
 
@@ -96,23 +97,7 @@ static inline int32_t fedtiny_pairs_entry_bytes(uint8_t entry) {
 void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call);
 void fedtiny_pairs_tile3(const fedtiny_pairs_tile_call *call); /* three words */
 
-/* Some neighbouring columns of one kernel row, to words. src/pairs_dsp.S knows the order. */
-typedef struct {
-    int32_t rewind; /* bytes from the end of a column's last plane to the next column */
-    int32_t skip_a; /* bytes from the end of a pixel to the next, stride and padding included */
-    int32_t skip_b;
-    int32_t columns;  /* at least 1 */
-    int32_t channels; /* at least 1 */
-    int32_t plane;    /* bytes from channel to channel of the window */
-    int32_t *to;
-    const int8_t *a; /* pixels of the low lane */
-    const int8_t *b; /* pixels of the high lane */
-} fedtiny_pairs_pack_call;
-
 void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call);
-
-/* Moves words to a lower address. */
-void fedtiny_pairs_move(int32_t *to, const int32_t *from, int32_t words);
 
 /* The output rows of one step. */
 fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_s8_params *p);

@@ -439,31 +439,4 @@ fedtiny_pairs_pack:
     pop {r4-r11, pc}
     .size fedtiny_pairs_pack, . - fedtiny_pairs_pack
 
-/* ---- void fedtiny_pairs_move(int32_t *to, const int32_t *from, int32_t words) ------------------ */
-
-    .section .text.fedtiny_pairs_move, "ax", %progbits
-    .global fedtiny_pairs_move
-    .type fedtiny_pairs_move, %function
-    .thumb_func
-    .balign 4
-fedtiny_pairs_move:
-    push {r4-r10, lr}
-.Lmove:
-    subs r2, r2, #8
-    blt .Lmoved
-    ldm r1!, {r3-r10}
-    stm r0!, {r3-r10}
-    b .Lmove
-.Lmoved:
-    adds r2, r2, #8
-    beq .Ldone
-.Lword:
-    ldr r3, [r1], #4
-    str r3, [r0], #4
-    subs r2, r2, #1
-    bne .Lword
-.Ldone:
-    pop {r4-r10, pc}
-    .size fedtiny_pairs_move, . - fedtiny_pairs_move
-
 #endif

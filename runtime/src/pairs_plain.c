@@ -99,10 +99,4 @@ void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *call) {
     }
 }
 
-void fedtiny_pairs_move(int32_t *to, const int32_t *from, int32_t words) {
-    for (int32_t i = 0; i < words; i++) {
-        to[i] = from[i];
-    }
-}
-
 #endif

@@ -149,9 +149,9 @@ FEDTINY_ASSERT(sizeof(fedtiny_conv2d_csr_f32_params) == 44, fedtiny_conv2d_csr_f
 FEDTINY_ASSERT(offsetof(fedtiny_conv2d_csr_f32_params, columns) == 42, fedtiny_conv2d_csr_f32_params_last);
 
 typedef struct {
-    uint32_t stream;        /* offset of uint8: records, see src/pairs.h */
+    uint32_t stream;        /* offset of uint8: records, see src/pairs.h or src/lanes.h */
     uint32_t window_words;  /* int32 words of the window in scratch */
-    uint32_t sums_bytes;    /* of the sums in scratch; plain form */
+    uint32_t sums_bytes;    /* of the sums in scratch; plain form only */
     uint16_t in_w;          /* pixels of an input row */
     uint16_t in_c;          /* channels of an input pixel */
     uint16_t out_w;         /* pixels of an output row */
@@ -977,12 +977,16 @@ fedtiny_status fedtiny_conv2d_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_pairs_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_pairs_rows_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_dense_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_lanes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_lanes_rows_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_tile_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_pairs_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_pairs_rows_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_3x3_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_lanes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_lanes_rows_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8(const fedtiny_call *call);
