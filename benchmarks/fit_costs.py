@@ -29,7 +29,7 @@ from fedtiny.runtime.contract import Kernel
 from tests.kernels import single_node
 from tests.kernels.single_node import Case
 
-LAYERS = 24
+LAYERS = 48
 MOST_TRIES = 1000
 FINER = {"nonzero_macs": {"tile_entries", "vector_macs"}, "macs": {"inner_taps", "tile_taps"}}
 """Features that are left out where others say the same more exactly."""

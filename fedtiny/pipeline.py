@@ -62,6 +62,7 @@ def export(
     dtype: str | None = None,
     io: str | None = None,
     density: float | None = None,
+    pattern: str | None = None,
     calibration: str | None = None,
     ram: RamMode = "balanced",
     progress: Progress = SILENT,
@@ -79,6 +80,8 @@ def export(
         io: `"int8"` or `"float32"`: what the application exchanges with the program; None is what
             the program computes in.
         density: Prune every prunable layer by magnitude first (a what-if).
+        pattern: Which weights go together when pruned, of `fedtiny.compiler.patterns.NAMES`;
+            None is unstructured. N:M is a density itself; others need one.
         calibration: Dataset name or `.npz` file that gives int8 ranges, unless the model has them.
         ram: What the schedule saves; see `fedtiny.compiler.planner.plan`.
         progress: Where to report.
@@ -92,10 +95,13 @@ def export(
     """
     from fedtiny import export_folder
     from fedtiny.compiler.compile import compile_graph
+    from fedtiny.compiler.patterns import density_of
     from fedtiny.exporters.format import Request, accepted, names
     from fedtiny.fitting import Export
     from fedtiny.source import open_source
 
+    if pattern is not None:
+        density = density_of(pattern, density)
     if (target is None) == (device is None):
         raise UsageError("give either a target (an instruction-set class) or a device (a board).")
     for name in formats or ():
@@ -107,7 +113,7 @@ def export(
         task.advance(0, "reading the model")
         source = open_source(model)
         task.advance(1, "passes")
-        lowering = _Lowering(source, dtype or chip.dtype, calibration)
+        lowering = _Lowering(source, dtype or chip.dtype, calibration, pattern or "unstructured")
         graph = lowering.final(density)
         task.advance(1, "planning")
         compiled = compile_graph(graph, chip, ram, board)
@@ -195,12 +201,13 @@ def _io(graph: Graph, wanted: str | None) -> Io:
 class _Lowering:
     """A model on its way to the planner, at any density."""
 
-    def __init__(self, source: Source, dtype: str, calibration: str | None) -> None:
+    def __init__(self, source: Source, dtype: str, calibration: str | None, pattern: str) -> None:
         from fedtiny.compiler.passes import lower
 
         if dtype not in ("int8", "float32", "float16"):
             raise unknown_name("dtype", dtype, ("int8", "float32", "float16"))
         self.source = source
+        self.pattern = pattern
         self.dtype = cast("DType", dtype)
         integers = any(tensor.dtype == "int8" for tensor in source.graph.activations())
         if integers and dtype != "int8":
@@ -224,8 +231,14 @@ class _Lowering:
 
     def _pruned(self, density: float | None) -> Graph:
         from fedtiny.compiler.passes import prune_magnitude
+        from fedtiny.compiler.patterns import n_of_m
 
-        return self.before if density is None else prune_magnitude(self.before, density)
+        if density is None:
+            return self.before
+        groups = n_of_m(self.pattern)
+        if groups and density != groups[0] / groups[1]:  # a density that would fit a device
+            return prune_magnitude(self.before, density)
+        return prune_magnitude(self.before, density, self.pattern)
 
     def _ranges(self, calibration: str | None) -> Mapping[str, tuple[float, float]]:
         """Activation ranges: the model's own, or from data."""

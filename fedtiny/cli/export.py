@@ -64,6 +64,13 @@ def _formats(
     help="Prune every prunable layer by magnitude to this density: a what-if for speed and size.",
 )
 @click.option(
+    "--pattern",
+    metavar="P",
+    help="Which weights --density keeps or drops together: unstructured (default), block1x4 "
+    "(neighbouring input channels), block4x1 (output channels), N:M (N of M input channels, which "
+    "is a density), channel.",
+)
+@click.option(
     "--calibration",
     metavar="NAME|FILE.npz",
     help="Data that gives a float model its int8 ranges, unless its RUN holds them.",
@@ -85,6 +92,7 @@ def export(
     dtype: str | None,
     io: str | None,
     density: float | None,
+    pattern: str | None,
     calibration: str | None,
     ram: Literal["min", "balanced", "speed"],
 ) -> int:
@@ -110,6 +118,7 @@ def export(
             dtype=dtype,
             io=io,
             density=density,
+            pattern=pattern,
             calibration=calibration,
             ram=ram,
             progress=run.progress,

@@ -62,16 +62,17 @@ def within_flash(
     return None if choice is None else selector.measured(choice, selection.split)
 
 
-def least_flash(
-    selector: Selector, selection: Selection, flash: Flash, most_cost: float
+def trade_flash(
+    selector: Selector, selection: Selection, flash: Flash, byte_cost: float, most_cost: float
 ) -> Selection:
-    """The least flash within a limit of instructions, at the selection's stages and memory.
+    """The least of instructions and of flash at a price, at the selection's stages and memory.
 
     Args:
         selector: The graph's.
         selection: Within the limit.
         flash: What options need.
-        most_cost: At least the selection's cost.
+        byte_cost: Instructions of an inference that a byte is worth.
+        most_cost: Limit of instructions, at least the selection's cost.
     """
     costs = [[option.cost for option in layer] for layer in selector.options]
     spare = most_cost - selection.cost
@@ -82,10 +83,9 @@ def least_flash(
         )
     ]
     problem = _Problem(selector, options, flash)
-    choice = problem.solve(problem.sizes, problem.costs, most_cost)
-    if choice is None or flash.total(choice) >= flash.total(selection.choice):
-        return selection
-    return selector.measured(choice, selection.split)
+    prices = problem.costs + byte_cost * problem.sizes
+    choice = problem.solve(prices, problem.costs, most_cost)
+    return selection if choice is None else selector.measured(choice, selection.split)
 
 
 class _Problem:

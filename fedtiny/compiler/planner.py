@@ -12,7 +12,7 @@ from fedtiny.compiler import cost as cost_model
 from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.check_plan import check_plan
 from fedtiny.compiler.dataflow import layer_nodes
-from fedtiny.compiler.flash import Flash, least_flash, within_flash
+from fedtiny.compiler.flash import Flash, trade_flash, within_flash
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.compiler.place_layouts import place_layouts
 from fedtiny.compiler.plan import ExecutionPlan, Layer
@@ -28,8 +28,10 @@ RAM_MODES: tuple[RamMode, ...] = ("min", "balanced", "speed")
 BALANCED_EXTRA = 0.10
 """`balanced` takes the smallest arena that costs at most this share of instructions more."""
 
-FLASH_EXTRA = 0.01
-"""Then the least flash that costs at most this share of instructions more."""
+BYTE_INSTRUCTIONS = 10.0
+FLASH_EXTRA = 0.05
+"""Then kernels and formats of fewer bytes, each byte worth so many instructions of an inference,
+and all together costing at most this share more."""
 
 MAX_LAYERS = 0x3FF
 MAX_INPUTS = 2
@@ -81,8 +83,9 @@ def plan(
         target: What it is compiled for.
         ram: `"speed"` runs the fastest kernels layer by layer; `"min"` gives the smallest arena;
             `"balanced"` the smallest arena among plans with at most 10 % more predicted
-            instructions than the fastest, of these the least flash for 1 % more; or, where a device
-            is given, the plan with the fewest instructions that fits its SRAM and flash.
+            instructions than the fastest, then formats of fewer bytes where they cost few
+            instructions; or, where a device is given, the plan with the fewest instructions that
+            fits its SRAM and flash.
         fed: Rows of the one input arrive one call at a time instead of lying in the arena.
         device: The board, for `"balanced"`. Where its SRAM is too small, the smallest arena is
             planned; where its flash is, the plan that it would have been without a device.
@@ -202,12 +205,11 @@ class _Planner:
         return best, chosen
 
     def balanced(self) -> ExecutionPlan:
-        """The smallest arena near the fewest instructions, then the least flash near that."""
+        """The smallest arena near the fewest instructions, then less flash near that."""
         fastest = self.draft(self.selector.fastest)
         draft, selection = self._smallest((1 + BALANCED_EXTRA) * self.instructions(fastest))
-        found = least_flash(
-            self.selector, selection, self.flash, (1 + FLASH_EXTRA) * selection.cost
-        )
+        most = (1 + FLASH_EXTRA) * selection.cost
+        found = trade_flash(self.selector, selection, self.flash, BYTE_INSTRUCTIONS, most)
         lean = self.draft(found)
         return lean if lean.arena_bytes <= draft.arena_bytes else draft
 

@@ -213,14 +213,23 @@ class Selector:
         return Selection(choice, split, peak, cost)
 
     def within(self, selection: Selection) -> list[list[int]]:
-        """By layer, the options that can replace a selection's without raising its peak."""
+        """By layer, the options that can replace a selection's without raising its peak.
+
+        In a stage of several layers, only options that touch the same rows: what others touch
+        changes what is alive for their neighbours.
+        """
         kinds = tuple(self._kind_of[i][k] for i, k in enumerate(selection.choice))
         found = []
         for first, last in selection.split:
-            stage = _Stage.of(self, kinds, first, last)
-            assert stage is not None
-            for options in stage.options:
-                found.append([k for _, need, _, k in options if need <= selection.peak_bytes])
+            alone = first == last
+            trials = [
+                (*kinds[:first], kind, *kinds[first + 1 :])
+                for kind in (range(len(self._kinds[first])) if alone else kinds[first : first + 1])
+            ]
+            stages = [_Stage.of(self, trial, first, last) for trial in trials]
+            for layer in range(first, last + 1):
+                needs = [x for stage in stages if stage for x in stage.options[layer - first]]
+                found.append([k for _, need, _, k in needs if need <= selection.peak_bytes])
         return found
 
     def of_kind(self, layer: int, kind: int) -> list[int]:

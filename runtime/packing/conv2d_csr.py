@@ -27,7 +27,7 @@ def supports(node: Node, graph: Graph) -> bool:
     if not geometry.is_image(node, graph):
         return False
     window = geometry.window(node, graph)
-    if not window.fits() or tile(window, LANES).elements > geometry.U16_MAX:
+    if not window.fits() or tile(window, LANES).scratch > geometry.U16_MAX:
         return False
     return graph[node.output].dtype != "int8" or requantization.conv_fits(node, graph)
 
@@ -36,7 +36,7 @@ def contract(node: Node, graph: Graph) -> RowContract:
     """One output row a step; the scratch is one tile."""
     window = geometry.window(node, graph)
     reads, writes = window.accesses(node)
-    scratch_bytes = tile(window, LANES).elements * geometry.element_bytes(node, graph)
+    scratch_bytes = tile(window, LANES).scratch * geometry.element_bytes(node, graph)
     return RowContract((reads,), writes, window.out_h, scratch_bytes)
 
 

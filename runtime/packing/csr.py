@@ -27,20 +27,21 @@ def encode(
     Raises:
         OverflowError: An output has more than 65,535 entries.
     """
-    counts, stream = [], bytearray()
-    for row, where in zip(weights, offsets, strict=True):
-        order = np.argsort(where)
-        order = order[row[order] != 0]
-        start, position = len(stream), 0
-        for offset, weight in zip(where[order].tolist(), row[order].tolist(), strict=True):
-            bridges, delta = divmod(offset - position, DELTA_MAX)
-            stream += bytes((DELTA_MAX, 0)) * bridges
-            stream += bytes((delta, weight & 0xFF))
-            position = offset
-        counts.append((len(stream) - start) // 2)
-    if max(counts, default=0) > COUNT_MAX:
-        raise OverflowError(f"{max(counts)} entries in one output, at most {COUNT_MAX} fit")
-    return np.array(counts, np.uint16), np.frombuffer(bytes(stream), np.uint8)
+    order = np.argsort(offsets, axis=1, kind="stable")
+    sorted_weights = np.take_along_axis(weights, order, 1)
+    output, tap = np.nonzero(sorted_weights)
+    where = np.take_along_axis(offsets, order, 1)[output, tap]
+    first = np.diff(output, prepend=-1) != 0
+    bridges, deltas = np.divmod(np.where(first, where, where - np.roll(where, 1)), DELTA_MAX)
+    counts = np.bincount(output, 1 + bridges, len(weights)).astype(np.int64)
+    if counts.max(initial=0) > COUNT_MAX:
+        raise OverflowError(f"{counts.max()} entries in one output, at most {COUNT_MAX} fit")
+    entries: NDArray[np.uint8] = np.zeros((int(counts.sum()), 2), np.uint8)
+    entries[:, 0] = DELTA_MAX
+    places = np.cumsum(1 + bridges) - 1
+    entries[places, 0] = deltas
+    entries[places, 1] = sorted_weights[output, tap].view(np.uint8)
+    return counts.astype(np.uint16), entries.reshape(-1)
 
 
 def entry_count(weights: NDArray[np.generic], offsets: NDArray[np.int64]) -> int:

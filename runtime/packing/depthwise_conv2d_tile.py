@@ -20,7 +20,7 @@ def supports(node: Node, graph: Graph) -> bool:
     if not depthwise_conv2d.supports(node, graph):
         return False
     window = geometry.window(node, graph)
-    small = tile(window, LANES).elements <= geometry.U16_MAX
+    small = tile(window, LANES).scratch <= geometry.U16_MAX
     return small and requantization.conv_fits(node, graph)
 
 
@@ -28,7 +28,7 @@ def contract(node: Node, graph: Graph) -> RowContract:
     """One output row a step; the scratch is one tile."""
     window = geometry.window(node, graph)
     reads, writes = window.accesses(node)
-    return RowContract((reads,), writes, window.out_h, tile(window, LANES).elements)
+    return RowContract((reads,), writes, window.out_h, tile(window, LANES).scratch)
 
 
 def pack(node: Node, graph: Graph) -> Packed:

@@ -25,12 +25,19 @@ class Tile:
         columns: Elements of one phase of one channel of one row.
         rows: Rows, one for each row of the kernel.
         channels: Channels of the input.
+        slack: Elements that accumulators read behind the last one and do not use.
     """
 
     phases: int
     columns: int
     rows: int
     channels: int
+    slack: int
+
+    @property
+    def scratch(self) -> int:
+        """Elements to reserve."""
+        return self.elements + self.slack
 
     @property
     def elements(self) -> int:
@@ -39,10 +46,11 @@ class Tile:
 
 
 def tile(window: Window, lanes: int) -> Tile:
-    """The tile of `lanes` consecutive columns of accumulators."""
-    columns = lanes + (window.reach_w - 1) // window.stride_w
+    """The tile of `lanes` consecutive columns of accumulators; no wider than the output."""
+    used = min(lanes, window.out_w)
+    columns = used + (window.reach_w - 1) // window.stride_w
     phases = min(window.stride_w, window.reach_w)
-    return Tile(phases, columns, window.kernel_h, window.in_c)
+    return Tile(phases, columns, window.kernel_h, window.in_c, lanes - used)
 
 
 def tap_offsets(window: Window, shape: Tile) -> NDArray[np.int64]:

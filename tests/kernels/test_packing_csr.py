@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedtiny.runtime.packing import csr
+from fedtiny.runtime.packing import bitmap, csr
 
 pytestmark = pytest.mark.quick
 
@@ -37,3 +37,15 @@ def test_too_many_entries_are_refused() -> None:
     taps = csr.COUNT_MAX + 1
     with pytest.raises(OverflowError, match="65536 entries"):
         csr.encode(np.ones((1, taps), np.int8), np.arange(taps, dtype=np.int64)[None])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 6), st.integers(1, 100), st.floats(0, 1), st.integers(0, 99))
+def test_bitmaps_are_exactly_undone(outputs: int, taps: int, density: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(-128, 128, (outputs, taps)) * (rng.random((outputs, taps)) < density)
+    weights = weights.astype(np.int8)
+    maps, nonzeros = bitmap.encode(weights)
+    assert len(maps) == outputs * -(-taps // 32)
+    assert len(nonzeros) == np.count_nonzero(weights)
+    np.testing.assert_array_equal(bitmap.decode(maps, nonzeros, outputs, taps), weights)

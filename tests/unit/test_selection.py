@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fedtiny.compiler.dataflow import dataflow
-from fedtiny.compiler.flash import Flash, least_flash, within_flash
+from fedtiny.compiler.flash import Flash, trade_flash, within_flash
 from fedtiny.compiler.selection import Option, Selector
 from fedtiny.compiler.stage import StageSimulator
 from tests.row_graphs import KERNEL, row_graphs
@@ -150,21 +150,25 @@ def test_flash_is_kept_at_the_least_cost(problem, data):
 
 @settings(max_examples=30, deadline=None)
 @given(problems(most=5), st.data())
-def test_flash_is_the_least_within_a_cost(problem, data):
+def test_flash_is_traded_for_instructions_at_its_price(problem, data):
     graph, options, fed = problem
     selector = Selector(graph, options, fed)
     selection = data.draw(st.sampled_from(selector.frontier))
     flash = data.draw(flashes(options))
+    price = data.draw(st.sampled_from([0.0, 0.5, 3.0, 1000.0]))
     most = (1 + data.draw(st.sampled_from([0.0, 0.02, 0.3]))) * selection.cost
-    found = least_flash(selector, selection, flash, most)
+    found = trade_flash(selector, selection, flash, price, most)
     assert found.cost <= most
     assert found.peak_bytes <= selection.peak_bytes
     assert found.split == selection.split
-    assert flash.total(found.choice) == min(
-        flash.total(choice)
-        for choice in product(*selector.within(selection))
-        if sum(options[i][k].cost for i, k in enumerate(choice)) <= most
-    )
+
+    def paid(choice):
+        cost = sum(options[i][k].cost for i, k in enumerate(choice))
+        return cost + price * flash.total(choice), cost
+
+    choices = [paid(choice) for choice in product(*selector.within(selection))]
+    least = min(total for total, cost in choices if cost <= most)
+    assert paid(found.choice)[0] == pytest.approx(least)
 
 
 @pytest.mark.quick

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler import patterns
 from fedtiny.compiler.frontends.onnx_importer import (
     Constant,
     Importer,
@@ -20,7 +21,6 @@ from fedtiny.compiler.ir import (
     Conv2d,
     DepthwiseConv2d,
     FullyConnected,
-    Pattern,
 )
 from fedtiny.compiler.operators import TransposeConv2d
 
@@ -29,7 +29,7 @@ def _add_weights(importer: Importer, name: str, weights: Constant) -> str:
     data = weights.data
     if weights.quantization is None:
         data = np.asarray(data, np.float32)
-    pattern = Pattern.of(data)
+    pattern = patterns.of(data)
     return importer.builder.constant(name, data, weights.quantization, pattern)
 
 

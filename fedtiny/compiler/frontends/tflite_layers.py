@@ -10,6 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+from fedtiny.compiler import patterns
 from fedtiny.compiler.frontends.int8_limits import accumulator_overflows
 from fedtiny.compiler.frontends.tflite_importer import Constant, Importer, Source
 from fedtiny.compiler.frontends.tflite_model import OperatorRecord
@@ -22,7 +23,6 @@ from fedtiny.compiler.ir import (
     Conv2d,
     DepthwiseConv2d,
     FullyConnected,
-    Pattern,
     Quantization,
     Reshape,
 )
@@ -33,7 +33,7 @@ def _weights(
     importer: Importer, op: OperatorRecord, source: Source, rank: int, axis: int
 ) -> Constant:
     weights = importer.constant(op, 1)
-    weights = replace(weights, pattern=Pattern.of(weights.data))
+    weights = replace(weights, pattern=patterns.of(weights.data))
     if weights.data.ndim != rank or 0 in weights.data.shape:
         raise importer.damaged(op, f"its weights are {list(weights.data.shape)}")
     if weights.data.dtype != source.dtype:
@@ -247,7 +247,7 @@ def transpose_conv(importer: Importer, op: OperatorRecord) -> None:
     bias = _bias(importer, op, source, weights, out, 3)
     rows, columns = (_nonzero_span(weights.data, 1 + axis, crop[axis]) for axis in range(2))
     data = weights.data[:, rows[0] : rows[1], columns[0] : columns[1]]
-    weights = replace(weights, data=data, pattern=Pattern.of(data))
+    weights = replace(weights, data=data, pattern=patterns.of(data))
     activation = fused_activation(importer, op, options, 3)
     cut = (crop[0] - rows[0], crop[1] - columns[0])
     inputs = (source.name, importer.add_constant(op, 1, weights), bias)

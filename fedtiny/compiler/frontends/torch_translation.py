@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler import patterns
 from fedtiny.compiler.frontends.views import IMAGES, NCHW, NCL, Value, Views
-from fedtiny.compiler.ir import Attributes, Graph, Pattern
+from fedtiny.compiler.ir import Attributes, Graph
 from fedtiny.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class Translation(Views):
             unique = f"{name}_{count}"
         # Adding zero copies (never an alias of the module's) and turns -0 into 0.
         array = np.ascontiguousarray(data + np.float32(0), np.float32)
-        pattern = Pattern.of(array) if prunable else None
+        pattern = patterns.of(array) if prunable else None
         return self.builder.constant(unique, array, None, pattern)
 
 

@@ -73,11 +73,11 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
     return apply(graph, [quantize_pass(ranges)])
 
 
-def prune_magnitude(graph: Graph, density: float) -> Graph:
+def prune_magnitude(graph: Graph, density: float, pattern: str = "unstructured") -> Graph:
     """Prune a float graph; see `prune_by_magnitude`."""
     from fedtiny.compiler.passes.prune_by_magnitude import prune_magnitude_pass
 
-    return apply(graph, [prune_magnitude_pass(density)])
+    return apply(graph, [prune_magnitude_pass(density, pattern)])
 
 
 def narrow_channels(graph: Graph, multiple: int = 1) -> Graph:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from fedtiny.compiler import patterns
 from fedtiny.compiler.ir import Conv2d, FullyConnected, Graph, Node, Pattern, Tensor
 from fedtiny.compiler.passes.base import Pass, Property
 from fedtiny.compiler.quantization import dequantize_values
@@ -26,32 +27,35 @@ RECONSTRUCTION_SHARE = 0.1
 ZERO_IS_ZERO = Property("stored zero weights mean 0", _zero_is_zero)
 
 
-def prune_magnitude_pass(density: float) -> Pass:
-    """The pass for this density; see `prune_magnitude`."""
-    run = partial(prune_magnitude, density=density)
+def prune_magnitude_pass(density: float, pattern: str) -> Pass:
+    """The pass for this density and pattern; see `prune_magnitude`."""
+    run = partial(prune_magnitude, density=density, pattern=pattern)
     return Pass("prune_magnitude", (ZERO_IS_ZERO,), (ZERO_IS_ZERO,), run)
 
 
-def prune_magnitude(graph: Graph, density: float) -> Graph:
+def prune_magnitude(graph: Graph, density: float, pattern: str = "unstructured") -> Graph:
     """Keep the largest weights of every prunable layer; zero the others.
 
     Magnitudes are real ones: of int8 weights, `|q| * scale` of their channel.
 
     Args:
         graph: Float32, before or after the float passes, or int8.
-        density: In (0, 1]; every prunable layer keeps `round(density * n)` weights, at least one.
-            Equal magnitudes keep the earlier.
+        density: In (0, 1]; every prunable layer keeps `round(density * n)` weights or groups of a
+            pattern, at least one. Equal magnitudes keep the earlier.
+        pattern: One of `fedtiny.compiler.patterns.NAMES`.
 
     Raises:
-        UsageError: The density is outside (0, 1].
+        UsageError: The density is outside (0, 1], or not that of an N:M pattern.
     """
     if not 0 < density <= 1:
         raise UsageError(f"density {density}: a number above 0 and at most 1 is wanted.")
+    patterns.density_of(pattern, density)
     tensors: dict[str, Tensor] = {}
     for node in prunable_layers(graph):
         weights = graph[node.inputs[1]]
-        data = _keep_largest(weights, max(1, round(density * weights.size)))
-        tensors[weights.name] = replace(weights, data=data, pattern=Pattern.of(data))
+        data = _keep_largest(weights, density, pattern)
+        found = Pattern(patterns.kind(pattern), Pattern.of(data).density)
+        tensors[weights.name] = replace(weights, data=data, pattern=found)
     return graph.rewrite(graph.nodes, tensors.values())
 
 
@@ -100,11 +104,9 @@ def _output_layers(graph: Graph) -> set[str]:
     return found
 
 
-def _keep_largest(weights: Tensor, count: int) -> NDArray[np.generic]:
+def _keep_largest(weights: Tensor, density: float, pattern: str) -> NDArray[np.generic]:
     real = weights.value.astype(np.float64)
     if weights.quantization is not None:
         real = dequantize_values(weights.value, weights.quantization).astype(np.float64)
-    order = np.argsort(-np.abs(real.ravel()), kind="stable")
-    kept = np.zeros_like(weights.value).ravel()
-    kept[order[:count]] = weights.value.ravel()[order[:count]]
-    return kept.reshape(weights.shape)
+    mask = patterns.keep_largest(real, density, pattern)
+    return np.where(mask, weights.value, np.zeros((), weights.value.dtype))

@@ -128,6 +128,62 @@ FEDTINY_ASSERT(sizeof(fedtiny_conv2d_csr_s8_params) == 44, fedtiny_conv2d_csr_s8
 FEDTINY_ASSERT(offsetof(fedtiny_conv2d_csr_s8_params, output_max) == 43, fedtiny_conv2d_csr_s8_params_last);
 
 typedef struct {
+    uint32_t counts;      /* offset of uint8 or uint16 (out_c): entries of each output channel */
+    uint32_t entries;     /* offset of uint8 (entries, 2): delta in taps, int8 weight */
+    uint32_t bias;        /* offset of int32 (out_c), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t in_c;        /* channels of an input pixel */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t out_c;       /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t dilation_w;
+    uint16_t pad_left;
+    uint16_t phases;      /* of the stride, in the tile */
+    uint16_t columns;     /* elements of one phase of one channel, in the tile */
+    uint16_t tile_words;  /* of 16 bits, in scratch before the table */
+    uint8_t wide;         /* counts have two bytes */
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_conv2d_csr_taps_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_csr_taps_s8_params) == 52, fedtiny_conv2d_csr_taps_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_csr_taps_s8_params, output_max) == 50, fedtiny_conv2d_csr_taps_s8_params_last);
+
+typedef struct {
+    uint32_t maps;        /* offset of uint32 (out_c, map_words): which weights are there, the first in the lowest bit */
+    uint32_t weights;     /* offset of int8 (nonzeros) */
+    uint32_t bias;        /* offset of int32 (out_c), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint16_t in_w;        /* pixels of an input row */
+    uint16_t in_c;        /* channels of an input pixel */
+    uint16_t out_w;       /* pixels of an output row */
+    uint16_t out_c;       /* channels of an output pixel */
+    uint16_t kernel_h;
+    uint16_t kernel_w;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t dilation_w;
+    uint16_t pad_left;
+    uint16_t phases;      /* of the stride, in the tile */
+    uint16_t columns;     /* elements of one phase of one channel, in the tile */
+    uint16_t tile_words;  /* of 16 bits, in scratch before the table */
+    uint16_t map_words;   /* of 32 bits, of an output channel */
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_conv2d_bitmap_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_conv2d_bitmap_s8_params) == 52, fedtiny_conv2d_bitmap_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_conv2d_bitmap_s8_params, output_max) == 51, fedtiny_conv2d_bitmap_s8_params_last);
+
+typedef struct {
     uint32_t counts;  /* offset of uint16 (out_c): nonzeros of each output channel */
     uint32_t offsets; /* offset of uint16 (nonzeros): in the tile */
     uint32_t values;  /* offset of float (nonzeros) */
@@ -312,6 +368,22 @@ typedef struct {
 } fedtiny_fully_connected_csr_s8_params;
 FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_csr_s8_params) == 36, fedtiny_fully_connected_csr_s8_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_csr_s8_params, output_max) == 34, fedtiny_fully_connected_csr_s8_params_last);
+
+typedef struct {
+    uint32_t maps;         /* offset of uint32 (outputs, map_words): which weights are there, the first in the lowest bit */
+    uint32_t weights;      /* offset of int8 (nonzeros) */
+    uint32_t bias;         /* offset of int32 (outputs), less the input's zero point * sum of weights */
+    int32_t multiplier;    /* out = (acc * multiplier + rounding) >> (32 + shift) */
+    uint32_t rounding_low; /* low word of the int64; holds the output's zero point */
+    int32_t rounding_high; /* high word */
+    uint32_t map_words;    /* of 32 bits, of an output */
+    uint32_t outputs;
+    uint8_t shift;
+    int8_t output_min;     /* clamp, inclusive */
+    int8_t output_max;     /* clamp, inclusive */
+} fedtiny_fully_connected_bitmap_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_bitmap_s8_params) == 36, fedtiny_fully_connected_bitmap_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_bitmap_s8_params, output_max) == 34, fedtiny_fully_connected_bitmap_s8_params_last);
 
 typedef struct {
     uint32_t counts;  /* offset of uint16 (outputs): nonzeros of each output */
@@ -973,6 +1045,8 @@ fedtiny_status fedtiny_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_im2col_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_csr_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_csr_taps_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_bitmap_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_pairs_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_pairs_rows_s8_dsp(const fedtiny_call *call);
@@ -991,6 +1065,7 @@ fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_bitmap_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_s8_dsp(const fedtiny_call *call);
