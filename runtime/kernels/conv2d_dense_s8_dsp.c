@@ -1,5 +1,6 @@
 /* conv2d, int8, dense, two to five output pixels at a time (src/dense_dsp.h). Any stride, padding
  * and vertical dilation; groups = 1, dilation_w = 1. */
+#include "src/clamp_row.h"
 #include "src/dense_dsp.h"
 #include "src/memory.h"
 
@@ -92,8 +93,6 @@ fedtiny_status fedtiny_conv2d_dense_s8_dsp(const fedtiny_call *call) {
         compute(&tile, pixels);
         done += outputs;
     }
-    if (p->output_min > INT8_MIN || p->output_max < INT8_MAX) {
-        fedtiny_clamp_row_s8(call->out[0], p->out_w * p->out_c, p->output_min, p->output_max);
-    }
+    fedtiny_clamp_row(call->out[0], p->out_w * p->out_c, p->output_min, p->output_max);
     return FEDTINY_OK;
 }

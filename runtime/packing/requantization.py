@@ -132,6 +132,45 @@ def fit_high(
     return HighLine(multiplier, rounding, shift, addend)
 
 
+def fit_shifted(
+    function: Callable[[NDArray[np.int64]], NDArray[np.int64]],
+    slope: tuple[int, int],
+    left: int,
+    limits: tuple[int, int],
+    reach: tuple[int, int],
+) -> tuple[int, int, int] | None:
+    """As `fit_high`, for accumulators that hold `acc << left`, with a given slope.
+
+    Args:
+        function: Never decreasing.
+        slope: Multiplier, and the shift to the right for unshifted accumulators.
+        left: Of the accumulators.
+        limits: The clamp, inclusive.
+        reach: Least and greatest reachable `acc`, inclusive.
+
+    Returns:
+        Multiplier, rounding and addend such that the clamped
+        `(((acc << left) + addend) * multiplier + rounding * 2**32) >> (slope[1] + left)` equals the
+        clamped function on every reachable accumulator; None where there is none.
+    """
+    multiplier = slope[0]
+    at_least, at_most = _roundings(function, slope, limits, reach)
+    lower, upper = at_least << left, ((at_most + 1) << left) - 1
+    # Roundings beyond any product change nothing; they keep the search inside 64 bits.
+    lower, upper = max(lower, -_ROOM // 2), min(upper, _ROOM // 2)
+    addends = np.arange(_MOST_ADDEND, dtype=np.int64)
+    spare = (upper - addends * multiplier) & 0xFFFFFFFF  # from the multiple of 2^32 below it
+    able = np.nonzero(spare <= upper - lower)[0]
+    if not len(able):
+        return None
+    addend = int(able[0])
+    rounding = (upper - addend * multiplier) >> 32
+    last = (max(abs(reach[0]), abs(reach[1])) << left) + addend
+    if last >= 1 << 31 or (last * multiplier >> 32) + abs(rounding) >= (1 << 31) - 1:
+        return None
+    return multiplier, rounding, addend
+
+
 def _slope(scale: float) -> tuple[int, int] | None:
     """Multiplier and shift, or None where no kernel has the shift."""
     multiplier, exponent = quantize_multiplier(scale)

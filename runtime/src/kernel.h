@@ -14,13 +14,6 @@ static inline int32_t fedtiny_clamp_s32(int32_t value, int32_t low, int32_t high
     return value > high ? high : value;
 }
 
-/* Clamps int8 in place. */
-static inline void fedtiny_clamp_row_s8(int8_t *row, int32_t count, int32_t low, int32_t high) {
-    for (const int8_t *end = row + count; row != end; row++) {
-        *row = (int8_t)fedtiny_clamp_s32(*row, low, high);
-    }
-}
-
 static inline float fedtiny_clamp_f32(float value, float low, float high) {
     value = value < low ? low : value;
     return value > high ? high : value;

@@ -1,5 +1,6 @@
 /* The window of packed pixels that kernels of two pixels a word share (see pairs_window.h). */
 #include "pairs_window.h"
+#include "clamp_row.h"
 
 /* How many columns from x on, a stride apart, are all inside the row or all outside. */
 static int32_t alike(int32_t x, int32_t in_w, int32_t stride) {
@@ -97,12 +98,7 @@ void fedtiny_pairs_fill(const fedtiny_call *call, const fedtiny_pairs_s8_params 
 }
 
 void fedtiny_pairs_clamp_row(const fedtiny_pairs_s8_params *p, int8_t *out) {
-    if (p->output_min == INT8_MIN && p->output_max == INT8_MAX) {
-        return; /* the tile saturates */
-    }
-    for (int32_t i = 0; i < p->out_w * p->out_c; i++) {
-        out[i] = (int8_t)fedtiny_clamp_s32(out[i], p->output_min, p->output_max);
-    }
+    fedtiny_clamp_row(out, p->out_w * p->out_c, p->output_min, p->output_max);
 }
 
 int fedtiny_pairs_contiguous(const fedtiny_call *call, int32_t rows, int32_t row_bytes) {

@@ -279,20 +279,21 @@ FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_tile_s8_params) == 44, fedtiny_de
 FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_tile_s8_params, output_max) == 43, fedtiny_depthwise_conv2d_tile_s8_params_last);
 
 typedef struct {
-    uint32_t records;  /* offset of int32 (channels, 8): see src/depthwise3x3.h */
-    uint16_t in_w;     /* pixels of an input row */
-    uint16_t out_w;    /* pixels of an output row */
-    uint16_t channels; /* a multiple of 4 */
-    uint16_t pairs;    /* column pairs of the window */
-    uint16_t stride_w; /* 1 or 2 */
+    uint32_t constants; /* offset of by channel, see src/depthwise_3x3.h */
+    uint16_t out_w;     /* pixels of an output row */
+    uint16_t channels;  /* a multiple of 4 */
+    uint16_t stride_w;
     uint16_t pad_left;
+    uint16_t columns;   /* of padded input that an output row needs */
+    uint16_t inner;     /* columns of the image among them */
+    uint8_t form;       /* FEDTINY_DEPTHWISE_LINE or _ROUND */
     int8_t input_zero_point;
     int8_t output_zero_point;
-    int8_t output_min; /* clamp, inclusive */
-    int8_t output_max; /* clamp, inclusive */
+    int8_t output_min;  /* clamp, inclusive */
+    int8_t output_max;  /* clamp, inclusive */
 } fedtiny_depthwise_conv2d_3x3_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_3x3_s8_params) == 20, fedtiny_depthwise_conv2d_3x3_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_3x3_s8_params, output_max) == 19, fedtiny_depthwise_conv2d_3x3_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_3x3_s8_params) == 24, fedtiny_depthwise_conv2d_3x3_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_3x3_s8_params, output_max) == 20, fedtiny_depthwise_conv2d_3x3_s8_params_last);
 
 typedef struct {
     uint32_t weights; /* offset of float (kernel_h, kernel_w, channels) */

@@ -1,4 +1,4 @@
-"""The kernels of 16-bit products on emulated cores and in C, against the numpy reference."""
+"""The dense kernel of 16-bit products on emulated cores and in C, against the numpy reference."""
 
 from collections.abc import Iterator
 
@@ -17,8 +17,7 @@ from tests.kernels.emulated_cores import dsp_cores, opened
 from tests.kernels.single_node import Case
 
 DENSE = table.kernel("conv2d_dense_s8_dsp")
-DEPTHWISE = table.kernel("depthwise_conv2d_3x3_s8_dsp")
-KERNELS = (DENSE, DEPTHWISE)
+KERNELS = (DENSE,)
 STACK_BYTES = 512
 
 
@@ -40,10 +39,6 @@ def cases(draw: st.DrawFn, kernel: Kernel) -> Case:
         "seed": draw(st.integers(0, 1 << 20)),
     }
     rows, columns = draw(st.integers(1, 7)), draw(st.integers(1, 26))
-    if kernel is DEPTHWISE:
-        stride = draw(st.tuples(st.integers(1, 3), st.integers(1, 2)))
-        size = rows, columns, 4 * draw(st.integers(1, 5))
-        return Case(size, kernel=(3, 3), stride=stride, groups=0, **common)
     return Case(
         (rows, columns, draw(st.one_of(st.integers(1, 9), st.sampled_from([16, 64])))),
         draw(st.integers(1, 9)),
