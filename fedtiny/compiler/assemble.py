@@ -117,7 +117,10 @@ def _placed(
     best: tuple[int, tuple[Item, ...], tuple[int, ...], int] | None = None
     for in_place in (0, 1) if elementwise else (None,):
         found = items(flow, program, fed, in_place)
-        shift = 0
+        # No placement is below the liveness bound, so that smaller shifts need not be tried.
+        bound, shift = peak_bytes(found), 0
+        while bound > (MAX_TABLE + 1) << shift:
+            shift += 1
         while True:
             offsets, top = place(found, _alignment(target, shift))
             if top <= (MAX_TABLE + 1) << shift:

@@ -228,7 +228,7 @@ class Node:
         return self.outputs[0]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes in topological order, and every tensor they name.
 

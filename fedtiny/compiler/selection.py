@@ -31,6 +31,10 @@ from fedtiny.runtime.contract import Kernel, RowContract
 MOST_COMBINATIONS = 32
 """Of kinds of row contracts, up to which all are tried."""
 
+MOST_STAGE_LAYERS = 64
+"""Of one stage, so that time grows with a network's depth and not with its cube; no network that
+streams from end to end is known to be deeper."""
+
 RESOLUTION = 256
 """The smallest limit is sought to within this fraction of itself."""
 
@@ -276,7 +280,7 @@ class Selector:
         stages = [
             stage
             for last in range(count)
-            for first in range(last + 1)
+            for first in range(max(0, last + 1 - MOST_STAGE_LAYERS), last + 1)
             if (stage := _Stage.of(self, kinds, first, last)) is not None
         ]
         if not stages:  # these kinds need more than the fastest whatever the kernels are

@@ -8,6 +8,7 @@ bits, or whose scale the short arithmetic cannot express, puts the whole layer i
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,6 +181,7 @@ class _Plan:
         return self.layout.words * 4 + pixel + self.sums_bytes() + staged * window.out_c
 
     @staticmethod
+    @lru_cache(maxsize=2)  # for contract and features, of one row and of several
     def of(node: Node, graph: Graph, rows: int) -> _Plan:
         """Choose the chunk and the form."""
         layout, channels = _choose_chunk(node, graph, rows)

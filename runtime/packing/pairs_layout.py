@@ -183,10 +183,14 @@ def nonzeros(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Of every output channel, the positions of its nonzero weights, ascending, and the weights."""
     views, places = by_channel(node, layout, weights), positions(node, layout, weights)
+    order, ordered, last = np.zeros(0, np.int64), np.zeros(0, np.int64), None
     for view, place in zip(views, places, strict=True):
-        present = np.nonzero(view)
-        order = np.argsort(place[present])
-        yield place[present][order], view[present][order].astype(np.int64)
+        if place is not last:  # channels of a group share theirs
+            order = np.argsort(place, axis=None)
+            ordered, last = place.reshape(-1)[order], place
+        values = view.reshape(-1)[order]
+        present = np.flatnonzero(values)
+        yield ordered[present], values[present].astype(np.int64)
 
 
 def unpacked(

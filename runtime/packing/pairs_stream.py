@@ -41,6 +41,8 @@ _SCALING = struct.Struct("<Bi")
 _SUM = struct.Struct("<ihhi")
 _NARROW_ENTRY = struct.Struct("<Bb")
 _WIDE_ENTRY = struct.Struct("<Hb")
+_NARROW_DTYPE = np.dtype([("distance", "u1"), ("weight", "i1")])
+_WIDE_DTYPE = np.dtype([("distance", "<u2"), ("weight", "i1")])
 
 
 @dataclass(frozen=True)
@@ -129,17 +131,17 @@ class Channel:
         if self.dense and self.grid is not None:
             return self._encode_grid(self.grid)
         wide = self.wide
-        longest, entry = (0xFFFF, _WIDE_ENTRY) if wide else (0xFF, _NARROW_ENTRY)
-        found = []
-        for distance, weight in zip(self._distances.tolist(), self.weights, strict=True):
-            while distance > longest:  # a weight of 0 only moves on
-                found.append(entry.pack(longest, 0))
-                distance -= longest
-            found.append(entry.pack(distance, weight))
+        longest, kinds = (0xFFFF, _WIDE_DTYPE) if wide else (0xFF, _NARROW_DTYPE)
+        more = np.maximum(self._distances - 1, 0) // longest  # entries of weight 0 only move on
+        ends = np.cumsum(more + 1) - 1
+        found = np.zeros(len(more) + int(more.sum()), kinds)
+        found["distance"] = longest
+        found["distance"][ends] = self._distances - more * longest
+        found["weight"][ends] = self.weights
         passes = -(-len(found) // _PASS)
         skipped = passes * _PASS - len(found)
-        kind = EMPTY if not found else skipped + (WIDE if wide else NARROW)
-        return passes, kind, b"".join(found)
+        kind = EMPTY if not len(found) else skipped + (WIDE if wide else NARROW)
+        return passes, kind, found.tobytes()
 
     def _encode_grid(self, grid: Grid) -> tuple[int, int, bytes]:
         weights = np.zeros((grid.groups, grid.taps), np.int8)
@@ -235,13 +237,15 @@ def _constant_record(scale: Scale) -> Record:
 
 def plain_records(channel: Channel, scale: Scale) -> list[Record]:
     """Records whose sums each fit the low lane, centred in it; C adds them and the bias's rest."""
-    parts, first, size = [], 0, 0
-    for index, weight in enumerate(channel.weights.tolist()):
-        if (size + abs(weight)) * 255 >= 2 * LANE or index - first == _MOST_WEIGHTS:
-            parts.append(Channel(channel.positions[first:index], channel.weights[first:index]))
-            first, size = index, 0
-        size += abs(weight)
-    parts.append(Channel(channel.positions[first:], channel.weights[first:]))
+    sizes = np.cumsum(np.abs(channel.weights))
+    parts, first = [], 0
+    while first < len(sizes) or not parts:
+        before = int(sizes[first - 1]) if first else 0
+        # The first weight whose sum with those before it, times 255, would leave the lane.
+        after = int(np.searchsorted(sizes, before + -(-2 * LANE // 255)))
+        after = min(max(after, first + 1), first + _MOST_WEIGHTS)
+        parts.append(Channel(channel.positions[first:after], channel.weights[first:after]))
+        first = after
     records, bias = [], scale.bias
     for index, part in enumerate(parts):
         centre = -(sum(part.bounds(scale.zero_point)) // 2)

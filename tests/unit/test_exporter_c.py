@@ -6,6 +6,7 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from fedtiny.compiler.reference import execute
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices.profiles import target
 from fedtiny.errors import UsageError
+from fedtiny.exporters import c as exporter
 from fedtiny.exporters.c import c_comment, c_float, c_string, wrapped, write
 from tests.graph_strategies import samples
 from tests.networks import Builder, flattened, resnet8
@@ -227,6 +229,25 @@ def test_the_header_says_how_large_everything_is(tmp_path):
     assert "#define MODEL_LAYERS 14\n" in text
     scale = float(re.search(r"MODEL_INPUT_SCALE (\S+)f", text).group(1))
     assert np.float32(scale) == built.graph["input"].quantization.scale
+
+
+@needs_gcc
+@pytest.mark.skipif(shutil.which("objcopy") is None, reason="objcopy is not installed")
+@pytest.mark.parametrize("dtype", ["int8", "float32"])
+def test_large_arrays_as_strings_are_the_same_bytes(tmp_path, monkeypatch, dtype):
+    built, images = plan(small(dtype), target("c")), []
+    for name, large in (("numbers", 1 << 30), ("strings", 16)):
+        monkeypatch.setattr(exporter, "LARGE_BYTES", large)
+        folder = write(built, tmp_path / name)
+        assert ("little-endian" in (folder / "weights.c").read_text()) == (name == "strings")
+        compile_c([GCC], folder, ["weights.c"], "-Wall", "-Wextra", "-Werror", "-c")
+        zig = [sys.executable, "-m", "ziglang", "cc"]
+        compile_c(zig, folder, ["weights.c"], "-Wall", "-Wextra", "-Werror", "-fsyntax-only")
+        command = ["objcopy", "-O", "binary", "-j", ".rodata", "weights.o", "weights.bin"]
+        subprocess.run(command, cwd=folder, check=True)
+        images.append((folder / "weights.bin").read_bytes())
+    assert images[0] == images[1]
+    assert len(images[0]) > 1000
 
 
 @pytest.mark.quick
