@@ -55,6 +55,9 @@ def export(
     density: float | None = None,
     pattern: str | None = None,
     calibration: str | None = None,
+    calibration_method: str = "minmax",
+    equalize: bool | None = None,
+    correct_bias: bool | None = None,
     ram: RamMode = "balanced",
     progress: Progress = SILENT,
 ) -> DeploymentReport:
@@ -70,6 +73,9 @@ def export(
         density=density,
         pattern=pattern,
         calibration=calibration,
+        calibration_method=calibration_method,
+        equalize=equalize,
+        correct_bias=correct_bias,
         ram=ram,
         progress=progress,
     )

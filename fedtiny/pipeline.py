@@ -5,7 +5,7 @@ The command line calls nothing else. Data flows one way; a later stage never rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -16,8 +16,11 @@ from fedtiny.files import check_replaceable, new_directory, new_file
 from fedtiny.progress import SILENT, Progress
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fedtiny.compiler.ir import Graph
     from fedtiny.compiler.planner import RamMode
+    from fedtiny.compiler.quantizer import Options
     from fedtiny.devices.profiles import DeviceProfile, Target
     from fedtiny.exporters.format import DType, Io
     from fedtiny.federated.config import TrainConfig
@@ -64,6 +67,9 @@ def export(
     density: float | None = None,
     pattern: str | None = None,
     calibration: str | None = None,
+    calibration_method: str = "minmax",
+    equalize: bool | None = None,
+    correct_bias: bool | None = None,
     ram: RamMode = "balanced",
     progress: Progress = SILENT,
 ) -> DeploymentReport:
@@ -83,6 +89,10 @@ def export(
         pattern: Which weights go together when pruned, of `fedtiny.compiler.patterns.NAMES`;
             None is unstructured. N:M is a density itself; others need one.
         calibration: Dataset name or `.npz` file that gives int8 ranges, unless the model has them.
+        calibration_method: How ranges are chosen from what was seen: a file of
+            `fedtiny/compiler/calibration_methods/`.
+        equalize: Whether to equalize channels across layers; None decides on the samples.
+        correct_bias: Whether to correct biases; None decides on the samples.
         ram: What the schedule saves; see `fedtiny.compiler.planner.plan`.
         progress: Where to report.
 
@@ -96,6 +106,7 @@ def export(
     from fedtiny import export_folder
     from fedtiny.compiler.compile import compile_graph
     from fedtiny.compiler.patterns import density_of
+    from fedtiny.compiler.quantizer import Options
     from fedtiny.exporters.format import Request, accepted, names
     from fedtiny.fitting import Export
     from fedtiny.source import open_source
@@ -113,7 +124,10 @@ def export(
         task.advance(0, "reading the model")
         source = open_source(model)
         task.advance(1, "passes")
-        lowering = _Lowering(source, dtype or chip.dtype, calibration, pattern or "unstructured")
+        options = Options(calibration_method, equalize, correct_bias)
+        lowering = Lowering(
+            source, dtype or chip.dtype, calibration, options, pattern or "unstructured"
+        )
         graph = lowering.final(density)
         task.advance(1, "planning")
         compiled = compile_graph(graph, chip, ram, board)
@@ -198,23 +212,36 @@ def _io(graph: Graph, wanted: str | None) -> Io:
             raise unknown_name("input/output type", wanted, ("int8", "float32"))
 
 
-class _Lowering:
+class Lowering:
     """A model on its way to the planner, at any density."""
 
-    def __init__(self, source: Source, dtype: str, calibration: str | None, pattern: str) -> None:
+    def __init__(
+        self,
+        source: Source,
+        dtype: str,
+        calibration: str | None,
+        options: Options,
+        pattern: str,
+    ) -> None:
         from fedtiny.compiler.passes import lower
 
         if dtype not in ("int8", "float32", "float16"):
             raise unknown_name("dtype", dtype, ("int8", "float32", "float16"))
-        self.source = source
-        self.pattern = pattern
+        self.source, self.options, self.pattern = source, options, pattern
         self.dtype = cast("DType", dtype)
         integers = any(tensor.dtype == "int8" for tensor in source.graph.activations())
         if integers and dtype != "int8":
             raise UsageError(f"model {source.name!r} is int8 already; {dtype} is not possible.")
+        if (integers or dtype != "int8") and options != type(options)():
+            why = "is int8 already" if integers else f"stays {dtype}"
+            raise UsageError(
+                f"model {source.name!r} {why}: it is not quantized; leave out "
+                "--calibration-method, --equalize and --correct-bias."
+            )
         self.integers = integers
         self.before = lower(source.graph)
-        self.ranges = {} if integers or dtype != "int8" else self._ranges(calibration)
+        self.samples = None if integers or dtype != "int8" else _samples(source, calibration)
+        self.calibrated = calibration is not None
 
     def real(self, density: float | None) -> Graph | None:
         """The float graph; None for a model that came as int8."""
@@ -222,12 +249,12 @@ class _Lowering:
 
     def final(self, density: float | None) -> Graph:
         """The graph to plan."""
-        from fedtiny.compiler.passes import quantize, round_float16
+        from fedtiny.compiler.passes import round_float16
 
         graph = self._pruned(density)
         if self.dtype == "float16":
             return round_float16(graph)
-        return quantize(graph, self.ranges) if self.ranges else graph
+        return graph if self.integers or self.dtype == "float32" else self._quantized(graph)
 
     def _pruned(self, density: float | None) -> Graph:
         from fedtiny.compiler.passes import prune_magnitude
@@ -240,19 +267,46 @@ class _Lowering:
             return prune_magnitude(self.before, density)
         return prune_magnitude(self.before, density, self.pattern)
 
-    def _ranges(self, calibration: str | None) -> Mapping[str, tuple[float, float]]:
-        """Activation ranges: the model's own, or from data."""
-        from fedtiny.compiler.calibration import ranges_from_data
-        from fedtiny.data import load_dataset
-        from fedtiny.evaluation import real_inputs
+    def _quantized(self, graph: Graph) -> Graph:
+        """By samples, by what clients saw, or by both."""
+        from fedtiny.compiler.calibration import choose_ranges
+        from fedtiny.compiler.histogram import Histogram
+        from fedtiny.compiler.passes import quantize
+        from fedtiny.compiler.quantizer import quantize_with_data
 
-        if calibration is not None:
-            dataset = load_dataset(calibration)
-            samples = np.arange(min(CALIBRATION_SAMPLES, dataset.test_from))
-            return ranges_from_data(self.before, real_inputs(dataset.subset(samples)))
-        if not self.source.ranges:
-            raise UsageError(
-                f"model {self.source.name!r} has no activation ranges for int8; give --calibration "
-                "NAME|FILE.npz, or use --dtype float32."
-            )
-        return self.source.ranges
+        if self.calibrated and self.samples is not None:
+            return quantize_with_data(graph, self.samples, self.options).graph
+        seen = dict(self.source.histograms)
+        if not seen:
+            if self.options.method != "minmax":
+                raise UsageError(
+                    f"model {self.source.name!r} holds ranges but no histograms for "
+                    f"--calibration-method {self.options.method}; give --calibration "
+                    "NAME|FILE.npz."
+                )
+            seen = {name: Histogram(*pair) for name, pair in self.source.ranges.items()}
+        if self.samples is None:
+            if self.options.correct or self.options.equalize:
+                raise UsageError(
+                    f"model {self.source.name!r} holds no samples to equalize channels or correct "
+                    "biases on; give --calibration NAME|FILE.npz."
+                )
+            return quantize(graph, choose_ranges(seen, self.options.method))
+        return quantize_with_data(graph, self.samples, self.options, seen).graph
+
+
+def _samples(source: Source, calibration: str | None) -> NDArray[np.float32] | None:
+    """What to calibrate or to correct biases on; None where ranges alone are known."""
+    from fedtiny.data import load_dataset
+    from fedtiny.evaluation import real_inputs
+
+    if calibration is not None:
+        dataset = load_dataset(calibration)
+        samples = np.arange(min(CALIBRATION_SAMPLES, dataset.test_from))
+        return real_inputs(dataset.subset(samples))
+    if not source.ranges:
+        raise UsageError(
+            f"model {source.name!r} has no activation ranges for int8; give --calibration "
+            "NAME|FILE.npz, or use --dtype float32."
+        )
+    return source.samples

@@ -9,6 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fedtiny.compiler.histogram import Histogram
 from fedtiny.compiler.ir import Graph
 from fedtiny.errors import UsageError
 from fedtiny.report.model import Training
@@ -30,6 +34,8 @@ class Source:
         sha256: Of the file that was read.
         graph: float32, or int8 already.
         ranges: By activation, (min, max) from federated calibration; empty when there is none.
+        histograms: By activation, what `ranges` came from; empty when only they are known.
+        samples: Public inputs `(N, H, W, C)` as real numbers, where the model holds some.
         dataset: Name or path of the data it was trained on, where that is known.
         training: Its history, where it came from a run.
     """
@@ -38,6 +44,8 @@ class Source:
     sha256: str
     graph: Graph
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    samples: NDArray[np.float32] | None = None
     dataset: str | None = None
     training: Training | None = None
 
@@ -95,7 +103,21 @@ def _sparse(model: SparseModel, sha256: str, training: Training | None) -> Sourc
 
     graph = from_sparse_model(model)
     dataset = model.provenance.dataset
-    return Source(graph.name, sha256, graph, model.ranges, dataset, training)
+    samples = None
+    if model.samples is not None:
+        images = model.samples.numpy()
+        real = images.astype(np.float32) / np.float32(255 if images.dtype == np.uint8 else 1)
+        samples = np.ascontiguousarray(np.moveaxis(real, 1, -1)) if real.ndim == 4 else real
+    return Source(
+        name=graph.name,
+        sha256=sha256,
+        graph=graph,
+        ranges=model.ranges,
+        histograms=model.histograms,
+        samples=samples,
+        dataset=dataset,
+        training=training,
+    )
 
 
 def read_training(folder: Path) -> Training | None:

@@ -15,6 +15,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
+from fedtiny.compiler.histogram import BINS, MAX_EXPONENT, Histogram
 from fedtiny.errors import UsageError
 from fedtiny.files import new_file
 from fedtiny.reading import parse_json
@@ -56,6 +57,9 @@ class SparseModel:
         masks: By parameter name, bool, for prunable weights only; True is active.
         ranges: By activation name of the captured graph, (min, max) over the clients' data, from
             federated calibration; empty when there was none.
+        histograms: By activation name, what `ranges` came from; empty when only they are known.
+        samples: Public images `(N, C, H, W)` that biases are corrected on; uint8 means 0..1. None
+            when there are none.
         provenance: How it came to be.
     """
 
@@ -66,6 +70,8 @@ class SparseModel:
     masks: Mapping[str, torch.Tensor]
     provenance: Provenance
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    histograms: Mapping[str, Histogram] = field(default_factory=dict)
+    samples: torch.Tensor | None = None
 
     def module(self) -> nn.Module:
         """Make the network with these weights, in evaluation mode.
@@ -106,6 +112,12 @@ class SparseModel:
         """
         tensors = {f"state.{name}": value for name, value in self.state.items()}
         tensors |= {f"mask.{name}": value for name, value in self.masks.items()}
+        tensors |= {
+            f"histogram.{name}": torch.from_numpy(seen.counts.copy())
+            for name, seen in self.histograms.items()
+        }
+        if self.samples is not None:
+            tensors["samples"] = self.samples
         plain = torch.contiguous_format  # a copy, as safetensors refuses tensors that share memory
         tensors = {n: value.detach().clone(memory_format=plain) for n, value in tensors.items()}
         about: dict[str, Any] = {
@@ -114,6 +126,7 @@ class SparseModel:
             "input_shape": list(self.input_shape),
             "classes": list(self.classes),
             "ranges": {name: list(pair) for name, pair in self.ranges.items()},
+            "grids": {name: [h.exponent, h.first] for name, h in self.histograms.items()},
             "provenance": asdict(self.provenance),
         }
         about["sha256"] = _digest(tensors, about)
@@ -171,12 +184,16 @@ def _assemble(about: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
         KeyError: The same.
         TypeError: The same.
     """
-    state, masks = (
+    samples = tensors.get("samples")
+    tensors = {name: value for name, value in tensors.items() if name != "samples"}
+    state, masks, counts = (
         {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
-        for prefix in ("state.", "mask.")
+        for prefix in ("state.", "mask.", "histogram.")
     )
-    if not state or len(state) + len(masks) != len(tensors):
-        raise ValueError("it holds no weights, or tensors that are neither weights nor masks")
+    if not state or len(state) + len(masks) + len(counts) != len(tensors):
+        raise ValueError(
+            "it holds no weights, or tensors that are neither weights nor masks nor observations"
+        )
     for name, value in state.items():
         if value.is_floating_point() and not torch.isfinite(value).all():
             raise ValueError(f"{name!r} holds values that are not finite")
@@ -198,4 +215,45 @@ def _assemble(about: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> 
         if not (math.isfinite(low) and math.isfinite(high) and low <= high):
             raise ValueError(f"the range of {name!r} is ({low}, {high})")
     provenance = Provenance(**about["provenance"])
-    return SparseModel(about["architecture"], shape, classes, state, masks, provenance, ranges)
+    if samples is not None and (
+        samples.dtype not in (torch.uint8, torch.float32)
+        or samples.shape[1:] != shape
+        or not len(samples)
+        or not torch.isfinite(samples).all()
+    ):
+        raise ValueError(f"its samples are {samples.dtype} {tuple(samples.shape)}")
+    histograms = _histograms(counts, about.get("grids", {}), ranges)
+    return SparseModel(
+        architecture=about["architecture"],
+        input_shape=shape,
+        classes=classes,
+        state=state,
+        masks=masks,
+        provenance=provenance,
+        ranges=ranges,
+        histograms=histograms,
+        samples=samples,
+    )
+
+
+def _histograms(
+    counts: Mapping[str, torch.Tensor],
+    grids: Mapping[str, list[int]],
+    ranges: Mapping[str, tuple[float, float]],
+) -> dict[str, Histogram]:
+    """Put the histograms together.
+
+    Raises:
+        ValueError: They contradict themselves.
+        KeyError: A part is missing.
+    """
+    made = {}
+    for name, values in counts.items():
+        exponent, first = (int(number) for number in grids[name])
+        inside = values.dim() == 1 and -BINS <= first <= BINS - len(values)
+        if values.dtype != torch.int64 or not inside or not len(values) > 0 or values.min() < 0:
+            raise ValueError(f"the histogram of {name} is impossible")
+        if abs(exponent) > MAX_EXPONENT or int(values.sum()) == 0:
+            raise ValueError(f"the histogram of {name} is impossible")
+        made[name] = Histogram(*ranges[name], exponent, first, values.numpy())
+    return made

@@ -76,6 +76,23 @@ def _formats(
     help="Data that gives a float model its int8 ranges, unless its RUN holds them.",
 )
 @click.option(
+    "--calibration-method",
+    metavar="M",
+    default="minmax",
+    show_default=True,
+    help="How int8 ranges are chosen from what was seen: minmax, percentile or entropy.",
+)
+@click.option(
+    "--equalize/--no-equalize",
+    default=None,
+    help="Equalize channels across layers. Default: where int8 outputs get nearer to float ones.",
+)
+@click.option(
+    "--correct-bias/--no-correct-bias",
+    default=None,
+    help="Correct biases for what quantization adds on average. Default: as above.",
+)
+@click.option(
     "--ram",
     type=click.Choice(["min", "balanced", "speed"]),
     default="balanced",
@@ -94,6 +111,9 @@ def export(
     density: float | None,
     pattern: str | None,
     calibration: str | None,
+    calibration_method: str,
+    equalize: bool | None,
+    correct_bias: bool | None,
     ram: Literal["min", "balanced", "speed"],
 ) -> int:
     """Compile MODEL for a target or a device.
@@ -120,6 +140,9 @@ def export(
             density=density,
             pattern=pattern,
             calibration=calibration,
+            calibration_method=calibration_method,
+            equalize=equalize,
+            correct_bias=correct_bias,
             ram=ram,
             progress=run.progress,
         )

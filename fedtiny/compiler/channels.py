@@ -40,6 +40,7 @@ from fedtiny.compiler.operators import (
     Sub,
     Unary,
 )
+from fedtiny.compiler.quantization import BIAS_LIMIT
 from fedtiny.compiler.reference import execute
 
 Values = NDArray[np.float64]
@@ -55,8 +56,6 @@ _SAME_CHANNELS = (
 )
 _ELEMENTWISE = (Add, Mul, Sub)
 _BLOCK = 4
-BIAS_LIMIT = 1 << 30
-"""Greatest magnitude of an int32 bias with what is folded into it."""
 
 
 def count(graph: Graph, name: str) -> int:
@@ -86,18 +85,38 @@ def without_border(node: Node, graph: Graph, values: Values) -> Values:
     return np.where(values == _zero(graph, node.inputs[0]), values, np.nan)
 
 
-def constants(graph: Graph) -> dict[str, Values]:
+def constants(graph: Graph, interior: bool = False) -> dict[str, Values]:
     """The value of every channel of every activation.
 
     Args:
         graph: Float32, lowered, or int8.
+        interior: Ask for the value away from borders only, as if there were no padding.
     """
-    known = {name: np.full(count(graph, name), np.nan) for name in graph.inputs}
+    known: dict[str, Values] = {}
+    start(graph, known)
     for node in graph.nodes:
-        rule = _CONSTANT.get(type(node.attributes))
-        width = count(graph, node.output)
-        known[node.output] = np.full(width, np.nan) if rule is None else rule(node, graph, known)
+        advance(node, graph, known, interior)
     return known
+
+
+def start(graph: Graph, known: dict[str, Values]) -> None:
+    """Nothing is known of inputs."""
+    for name in graph.inputs:
+        known[name] = np.full(count(graph, name), np.nan)
+
+
+def advance(node: Node, graph: Graph, known: dict[str, Values], interior: bool = False) -> None:
+    """Add what is known of a node's output, from what is known of its inputs."""
+    rule = _CONSTANT.get(type(node.attributes))
+    width = count(graph, node.output)
+    if rule is None:
+        known[node.output] = np.full(width, np.nan)
+        return
+    seen = known
+    if not interior and isinstance(node.attributes, Conv2d | DepthwiseConv2d):
+        source = node.inputs[0]
+        seen = {source: without_border(node, graph, known[source])}
+    known[node.output] = rule(node, graph, seen)
 
 
 def needed(graph: Graph, known: Mapping[str, Values], multiple: int = 1) -> dict[str, Channels]:
@@ -157,8 +176,13 @@ def _spare(
     return None
 
 
-def folded(node: Node, graph: Graph, known: Values, removed: Channels) -> Values:
-    """What inputs that go contribute to a layer's outputs, in units of its bias: `(outputs,)`.
+def others(graph: Graph, name: str, kept: Mapping[str, Channels]) -> Channels:
+    """The channels of an activation that are not kept."""
+    return np.setdiff1d(np.arange(count(graph, name)), kept[name])
+
+
+def with_folded(node: Node, graph: Graph, known: Values, removed: Channels) -> Tensor:
+    """A layer's bias with what inputs that go contribute to its outputs.
 
     Args:
         node: A convolution without groups, or fully connected.
@@ -166,8 +190,10 @@ def folded(node: Node, graph: Graph, known: Values, removed: Channels) -> Values
         known: Values of its input.
         removed: Channels of its input.
     """
-    total: Values = _contributions(node, graph, known)[:, removed].sum(axis=1)
-    return total
+    bias = graph[node.inputs[2]]
+    added = _contributions(node, graph, known)[:, removed].sum(axis=1)
+    whole = (bias.value.astype(np.float64) + added).astype(bias.dtype)
+    return replace(bias, data=whole)
 
 
 def _contributions(node: Node, graph: Graph, known: Values) -> Values:
@@ -310,14 +336,14 @@ def _window(node: Node, graph: Graph) -> tuple[Attributes, tuple[int, int]]:
 def _layer(node: Node, graph: Graph, known: Mapping[str, Values]) -> Values:
     """A layer's output is constant where all that it reads is."""
     source = known[node.inputs[0]]
-    varies = np.isnan(without_border(node, graph, source))
+    varies = np.isnan(source)
     made = _one_pixel(node, graph, {node.inputs[0]: source})
     return np.where((reads(node, graph) & varies).any(axis=1), np.nan, made)
 
 
 def _depthwise(node: Node, graph: Graph, known: Mapping[str, Values]) -> Values:
     source = known[node.inputs[0]]
-    varies = np.isnan(without_border(node, graph, source))
+    varies = np.isnan(source)
     made = _one_pixel(node, graph, {node.inputs[0]: source})
     return np.where(varies & (graph[node.inputs[1]].value != 0).any(axis=(0, 1, 2)), np.nan, made)
 

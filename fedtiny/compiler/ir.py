@@ -228,7 +228,7 @@ class Node:
         return self.outputs[0]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Graph:
     """Nodes in topological order, and every tensor they name.
 
@@ -246,6 +246,8 @@ class Graph:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     _producers: dict[str, Node] = field(init=False, repr=False, compare=False)
+
+    __hash__ = object.__hash__  # by identity, for caches
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_producers", {n.output: n for n in self.nodes})

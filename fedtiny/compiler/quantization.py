@@ -12,10 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedtiny.compiler.ir import Activation, Graph, GraphError, Node, Quantization
+from fedtiny.compiler.ir import Activation, Graph, GraphError, Node, Quantization, Tensor
 
 INT8_MIN, INT8_MAX = -128, 127
 ADD_LEFT_SHIFT = 20
+BIAS_LIMIT = 1 << 30
+"""Greatest magnitude of a bias that we make; leaves room for the sum of products in int32."""
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -129,6 +131,20 @@ def dequantize_values(q: NDArray[np.generic], quantization: Quantization) -> NDA
     """
     scale, zero_point = _aligned(quantization, q.ndim)
     return ((q.astype(np.float64) - zero_point) * scale).astype(np.float32)
+
+
+def shifted_bias(bias: Tensor, added: NDArray[np.float64]) -> NDArray[np.int32]:
+    """A layer's int32 bias without an error that its outputs have.
+
+    Args:
+        bias: `(O,)`, quantized.
+        added: The error by output, as real numbers `(O,)`.
+    """
+    assert bias.quantization is not None
+    steps = round_half_away(added / bias.quantization.scale.astype(np.float64))
+    whole = bias.value.astype(np.float64) - steps
+    limit = max(BIAS_LIMIT, int(np.abs(bias.value.astype(np.int64)).max()))
+    return np.clip(whole, -limit, limit).astype(np.int32)
 
 
 def _aligned(

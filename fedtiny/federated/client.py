@@ -10,14 +10,14 @@ import contextlib
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import nn
 
 from fedtiny.data import Dataset
-from fedtiny.federated import batch_norm
+from fedtiny.federated import batch_norm, histograms
 from fedtiny.federated.codec import FLOAT_BITS, StateCodec, Vector
 from fedtiny.federated.evaluation import batches, score
 from fedtiny.federated.fleet import question
@@ -29,8 +29,8 @@ from fedtiny.pruning.masks import Masks, State
 if TYPE_CHECKING:
     from fedtiny.pruning.method import Method
 
-OBSERVE = "fedtiny.compiler.calibration:observe"
-"""The function that takes activation ranges on a client."""
+OBSERVE = "fedtiny.compiler.calibration:observe_histograms"
+"""The function that takes activation histograms, or ranges alone, on a client."""
 
 
 @dataclass
@@ -43,7 +43,7 @@ class Client:
         codec: Of that network.
         data: Its private samples for training.
         held_out: Its private samples for comparing candidates.
-        observe: ``"module:function"`` that takes activation ranges; see `OBSERVE`.
+        observe: ``"module:function"`` that takes activation histograms; see `OBSERVE`.
         masks: Those it holds; empty when dense, None before any came.
         values: The last state it was sent, packed.
     """
@@ -221,15 +221,12 @@ def _score(client: Client) -> Message:
 
 
 def calibrate_task(client: Client, message: Message) -> Message:
-    """Least and greatest value of every activation of the held state over the training data."""
+    """Count the values of every activation of the held state over the training data."""
     client.load()
     module_name, _, function = client.observe.partition(":")
     observe = getattr(importlib.import_module(module_name), function)
     client.module.eval()
-    ranges = observe(client.module, (x for x, _ in batches(client.data)))
-    names = sorted(ranges)
-    bounds = np.array([ranges[name] for name in names], np.float32).reshape(len(names), 2)
-    return Message("ranges", {"names": names}, {"bounds": bounds})
+    return histograms.pack(observe(client.module, (x for x, _ in batches(client.data))))
 
 
 Task = Callable[[Client, Message], Message]
@@ -241,20 +238,3 @@ TASKS: dict[str, Task] = {
     "validate": validate_task,
     "calibrate": calibrate_task,
 }
-
-
-def read_ranges(reply: Message) -> dict[str, tuple[float, float]]:
-    """The server's side of `calibrate_task`.
-
-    Raises:
-        DamagedMessageError: The ranges are not sound.
-    """
-    names = cast(list[str], reply.fields.get("names"))
-    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
-        raise DamagedMessageError("ranges message has no list of names")
-    bounds = reply.array("bounds", np.float32, (len(names), 2))
-    if (bounds[:, 0] > bounds[:, 1]).any() or len(set(names)) < len(names):
-        raise DamagedMessageError("a range is upside down, or named twice")
-    return {
-        name: (float(low), float(high)) for name, (low, high) in zip(names, bounds, strict=True)
-    }

@@ -1,14 +1,16 @@
-"""After the last round: final statistics, accuracy of every client, activation ranges."""
+"""After the last round: final statistics, accuracy of every client, activation histograms."""
 
 from __future__ import annotations
 
 import statistics
 from typing import Any
 
+import torch
+
+from fedtiny.compiler.calibration import Histograms, choose_ranges, merge
 from fedtiny.data import Dataset
-from fedtiny.federated import batch_norm
+from fedtiny.federated import batch_norm, histograms
 from fedtiny.federated.accounting import layer_macs, state_bytes
-from fedtiny.federated.client import read_ranges
 from fedtiny.federated.evaluation import Score, read_score, score
 from fedtiny.federated.message import Message
 from fedtiny.federated.server import Server
@@ -17,11 +19,14 @@ from fedtiny.pruning.masks import density
 from fedtiny.pruning.method import Method
 from fedtiny.sparse_model import Provenance, SparseModel
 
+_SAMPLES = 64
+"""Of the server's own data, kept in the model for correcting biases when it is quantized."""
+
 
 def finish(
     server: Server, method: Method, dataset: Dataset, record: dict[str, Any], task: Task
 ) -> SparseModel:
-    """Take final batch-normalization statistics and activation ranges from all clients.
+    """Take final batch-normalization statistics and activation histograms from all clients.
 
     Args:
         server: After its last round.
@@ -39,7 +44,7 @@ def finish(
     server.state = pooled.put(server.state, server.module)
     scores = _scores_by_client(server, pooled)
     task.advance()
-    ranges = federated_ranges(server)
+    observed = federated_histograms(server)
     task.advance()
     server.module.load_state_dict(server.state)
     test = score(server.module, dataset.test())
@@ -83,22 +88,19 @@ def finish(
         provenance=Provenance(
             config.method, config.data, config.density, config.rounds, config.seed
         ),
-        ranges=ranges,
+        ranges=choose_ranges(observed),
+        samples=torch.from_numpy(server.public.images[:_SAMPLES].copy()),
+        histograms={name: seen for name, seen in observed.items() if len(seen.counts)},
     )
 
 
-def federated_ranges(server: Server) -> dict[str, tuple[float, float]]:
-    """Activation ranges over all clients' data, of the state that they hold."""
+def federated_histograms(server: Server) -> Histograms:
+    """What activations are over all clients' data, of the state that they hold."""
     message = Message("calibrate")
     answers = server.ask(
-        range(server.config.clients), lambda _: message, lambda _, reply: read_ranges(reply)
+        range(server.config.clients), lambda _: message, lambda _, reply: histograms.unpack(reply)
     )
-    found: dict[str, tuple[float, float]] = {}
-    for answer in answers:
-        for name, (low, high) in answer.value.items():
-            seen = found.get(name, (low, high))
-            found[name] = min(low, seen[0]), max(high, seen[1])
-    return found
+    return merge(answer.value for answer in answers)
 
 
 def _scores_by_client(server: Server, pooled: batch_norm.Statistics) -> dict[int, Score]:

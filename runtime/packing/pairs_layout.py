@@ -175,7 +175,8 @@ def positions(node: Node, layout: Layout, weights: NDArray[np.generic]) -> list[
     group_out = window.out_c // window.groups
     ky, kx, channel = np.indices((window.kernel_h, window.kernel_w, depth), np.int64)
     first_group = layout.position(ky, kx, channel)
-    return [first_group + c // group_out * depth * layout.plane for c in range(window.out_c)]
+    groups = [first_group + g * depth * layout.plane for g in range(window.groups)]
+    return [groups[c // group_out] for c in range(window.out_c)]
 
 
 def nonzeros(

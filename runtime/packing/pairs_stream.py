@@ -238,7 +238,8 @@ def _constant_record(scale: Scale) -> Record:
 def plain_records(channel: Channel, scale: Scale) -> list[Record]:
     """Records whose sums each fit the low lane, centred in it; C adds them and the bias's rest."""
     sizes = np.cumsum(np.abs(channel.weights))
-    parts, first = [], 0
+    parts: list[Channel] = []
+    first = 0
     while first < len(sizes) or not parts:
         before = int(sizes[first - 1]) if first else 0
         # The first weight whose sum with those before it, times 255, would leave the lane.

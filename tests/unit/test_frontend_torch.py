@@ -7,7 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from fedtiny.compiler.calibration import merge, observe, ranges_from_data
+from fedtiny.compiler.calibration import (
+    choose_ranges,
+    merge,
+    observe,
+    observe_histograms,
+    ranges_from_data,
+)
 from fedtiny.compiler.frontends.torch_module import from_sparse_model, from_torch
 from fedtiny.compiler.ir import DepthwiseConv2d
 from fedtiny.compiler.passes import lower, quantize
@@ -233,12 +239,13 @@ def test_observed_ranges_survive_lowering_and_unite():
     module = randomize(Mixed())
     x = batch((3, 12, 9), 8)
     graph = lower(from_torch(module, (3, 12, 9), "net"))
-    parts = [observe(module, [x[:5]]), observe(module, [x[5:]])]
+    parts = [observe_histograms(module, [x[:5]]), observe_histograms(module, [x[5:]])]
     whole = observe(module, [x])
-    assert merge(parts).keys() == whole.keys()
-    for name, pair in merge(parts).items():
+    ranges = choose_ranges(merge(parts))
+    assert ranges.keys() == whole.keys()
+    for name, pair in ranges.items():
         assert pair == pytest.approx(whole[name])
-    assert quantize(graph, merge(parts))["act_1"].dtype == "int8"
+    assert quantize(graph, ranges)["act_1"].dtype == "int8"
 
 
 @pytest.mark.parametrize("batches", [[], [torch.full((1, 3, 12, 9), float("nan"))]])

@@ -90,7 +90,10 @@ def test_specification(graph):
             np.testing.assert_allclose(b.quantization.scale, product, rtol=1e-6)
             assert np.abs(b.data).max() <= 1 << 30
             if axis is not None:
-                assert conv_multipliers(node, made)[1].max() <= 1  # 1: a factor of exactly 1
+                others = tuple(i for i in range(4) if i != axis)
+                sums = 255 * np.abs(w.data.astype(np.int64)).sum(others) + np.abs(b.data)
+                shifts = conv_multipliers(node, made)[1].astype(np.int64)
+                assert (sums << np.maximum(shifts, 0)).max() < 1 << 31
 
 
 @settings(max_examples=60, **RELAXED)

@@ -1,8 +1,7 @@
-"""Runs a captured torch module and keeps the range of every activation."""
+"""Runs a captured torch module and counts the values of every activation."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,18 +9,19 @@ import torch
 from torch import fx, nn
 
 from fedtiny.compiler.frontends.torch_capture import capture
+from fedtiny.compiler.histogram import Histogram
 
 
 class Observer:
-    """The ranges of one module's activations over all batches added so far.
+    """The histograms of one module's activations over all batches added so far.
 
     Attributes:
-        ranges: (min, max) by tensor name.
+        histograms: By tensor name.
     """
 
     def __init__(self, module: nn.Module, input_shape: Sequence[int]) -> None:
         self.captured = capture(module, input_shape)
-        self.ranges: dict[str, tuple[float, float]] = {}
+        self.histograms: dict[str, Histogram] = {}
         self.last_use: dict[fx.Node, fx.Node] = {}
         for node in self.captured.nodes:
             for source in node.all_input_nodes:
@@ -47,8 +47,7 @@ class Observer:
                     del values[source]
 
     def _see(self, node: fx.Node, value: torch.Tensor) -> None:
-        low, high = (float(bound) for bound in torch.aminmax(value))
+        seen = Histogram.of(value.numpy())
         name = self.captured.names[node]
-        seen = self.ranges.get(name, (math.inf, -math.inf))
-        # A NaN must not be hidden by an earlier batch: min() and max() keep their first argument.
-        self.ranges[name] = (min(low, seen[0]), max(high, seen[1]))
+        known = self.histograms.get(name)
+        self.histograms[name] = seen if known is None else known.united(seen)

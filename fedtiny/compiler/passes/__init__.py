@@ -67,10 +67,16 @@ def lower(graph: Graph) -> Graph:
 
 
 def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
-    """Quantize a lowered graph to int8; see `quantize_int8`."""
-    from fedtiny.compiler.passes.quantize_int8 import quantize_pass
+    """Quantize a lowered graph to int8.
 
-    return apply(graph, [quantize_pass(ranges)])
+    See `quantize_int8`; `silence_dead_channels` goes before, `correct_constants` after it.
+    """
+    from fedtiny.compiler.passes.correct_constants import correct_constants_pass
+    from fedtiny.compiler.passes.quantize_int8 import quantize_pass
+    from fedtiny.compiler.passes.silence_dead_channels import silence_dead_channels_pass
+
+    real = apply(graph, [silence_dead_channels_pass()])
+    return apply(real, [quantize_pass(ranges), correct_constants_pass(real)])
 
 
 def prune_magnitude(graph: Graph, density: float, pattern: str = "unstructured") -> Graph:

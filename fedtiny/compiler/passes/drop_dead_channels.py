@@ -110,12 +110,11 @@ def _constants(
     made = kept[node.output]
     match node.attributes:
         case Conv2d(groups=1) | FullyConnected():
-            source, weights, bias = node.inputs
-            removed = np.setdiff1d(np.arange(channels.count(graph, source)), kept[source])
-            added = channels.folded(node, graph, known[source], removed)
-            whole = (graph[bias].value.astype(np.float64) + added).astype(graph[bias].dtype)
+            source, weights, _ = node.inputs
+            removed = channels.others(graph, source, kept)
+            whole = channels.with_folded(node, graph, known[source], removed)
             narrow = _narrow(_taken(graph[weights], made, 0), kept[source])
-            return [narrow, _taken(replace(graph[bias], data=whole), made, 0)]
+            return [narrow, _taken(whole, made, 0)]
         case DepthwiseConv2d():
             return [_narrow(graph[name], made) for name in node.inputs[1:]]
         case Add() | Mul() | Sub():

@@ -45,6 +45,7 @@ from fedtiny.compiler.operators import (
 )
 from fedtiny.compiler.passes.base import FLOAT, INT8, NO_BATCH_NORM, ONE_READER, Pass
 from fedtiny.compiler.quantization import (
+    BIAS_LIMIT,
     INT8_MAX,
     INT8_MIN,
     activation_quantization,
@@ -54,14 +55,16 @@ from fedtiny.compiler.quantization import (
 )
 from fedtiny.errors import UnsupportedError, UsageError
 
-BIAS_LIMIT = 1 << 30
-"""Greatest magnitude of a quantized bias; leaves room for the sum of products in int32."""
 ADD_RESOLUTION = 2.0**-18
 """Least output scale of an add, in scales of its inputs: its multiplier must stay below 1."""
 MUL_RESOLUTION = 2.0**-10
 """Least output scale of a product, in products of its inputs' scales: sums stay in int32."""
 UNARY_RESOLUTION = 2.0**-6
 """Least output scale of a function, in scales of its input: HARD_SWISH needs 2^-7."""
+NEARLY = 1.25
+"""Output scales are enlarged up to this where multipliers then are at most 1, as kernels like."""
+SUM_LIMIT = 1 << 29
+"""Greatest magnitude of a sum times its multiplier; room for rounding the multiplier up."""
 LEAST_SCALE = 2.0**-100
 """Weight scales below this would make products that float32 cannot hold."""
 
@@ -102,8 +105,10 @@ def quantize(graph: Graph, ranges: Mapping[str, tuple[float, float]]) -> Graph:
         s_in = _scale(tensors[node.inputs[0]])
         match node.attributes:
             case Conv2d() | DepthwiseConv2d() | FullyConnected() | TransposeConv2d():
-                least = _quantize_constants(graph, node, s_in, tensors)
+                whole, least = _quantize_constants(graph, node, s_in, tensors)
                 made = _from_range(out.name, ranges, least)
+                if float(made.scale) < whole <= NEARLY * float(made.scale):
+                    made = _from_range(out.name, ranges, whole)
             case Add() | Sub() | Mul():
                 s_other = _scale(_second_operand(graph, node, tensors))
                 widest, product = max(s_in, s_other), s_in * s_other
@@ -193,12 +198,15 @@ def _from_range(
     return made
 
 
-def _quantize_constants(graph: Graph, node: Node, s_in: float, tensors: dict[str, Tensor]) -> float:
+def _quantize_constants(
+    graph: Graph, node: Node, s_in: float, tensors: dict[str, Tensor]
+) -> tuple[float, float]:
     """Quantize a layer's weights and bias.
 
     Returns:
-        The greatest product of input and weight scale. An output scale below it would resolve
-        more than the accumulator does, and needs multipliers above 1 that may overflow int32.
+        The greatest product of input and weight scale: an output scale below it resolves more than
+        some channel's accumulator does, and that channel's multiplier is above 1. And the least
+        output scale at which no multiplied accumulator can overflow int32.
     """
     weights, bias = (graph[name] for name in node.inputs[1:])
     axis = {DepthwiseConv2d: 3, FullyConnected: None}.get(type(node.attributes), 0)
@@ -220,7 +228,11 @@ def _quantize_constants(graph: Graph, node: Node, s_in: float, tensors: dict[str
     bias_axis = None if axis is None else 0
     bias_quantization = Quantization(product.astype(np.float32), zeros, bias_axis)
     tensors[bias.name] = Tensor(bias.name, bias.shape, "int32", bias_quantization, whole)
-    return float(product.max())
+    if axis is None:  # TensorFlow Lite multiplies in double precision, but nothing finer is made
+        return float(product), float(product)
+    others = tuple(i for i in range(q.ndim) if i != axis)
+    reach = 255 * np.abs(q.astype(np.int64)).sum(axis=others) + np.abs(whole.astype(np.int64))
+    return float(product.max()), float((product * reach).max()) / SUM_LIMIT
 
 
 def _weight_scales(weights: NDArray[np.float64], axis: int | None) -> NDArray[np.float64]:
