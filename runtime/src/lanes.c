@@ -103,9 +103,10 @@ static int32_t tile_start(int32_t tile, int32_t pairs) {
 }
 
 /* The end of the plain form: scales the sums of a tile. */
-static FEDTINY_SEPARATE void scale_sums(const fedtiny_pairs_s8_params *p,
-                                        const fedtiny_lanes_record *record, const int32_t *sums,
-                                        int32_t width, int32_t first, int32_t words, int8_t *out) {
+static FEDTINY_SEPARATE void scale_lane_sums(const fedtiny_pairs_s8_params *p,
+                                             const fedtiny_lanes_record *record,
+                                             const int32_t *sums, int32_t width, int32_t first,
+                                             int32_t words, int8_t *out) {
     const int32_t distance = width - fedtiny_pairs_of(width);
     for (int32_t channel = 0; channel < p->out_c; channel++, record++) {
         for (int32_t i = 0; i < 2 * words; i++) {
@@ -171,7 +172,7 @@ fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_
                     fedtiny_lanes_tile2(&tile);
                 }
                 if (plain) {
-                    scale_sums(p, tile.record, sums, span.width, start, words, out);
+                    scale_lane_sums(p, tile.record, sums, span.width, start, words, out);
                 }
             }
             if (staged && !is_joined) {

@@ -95,7 +95,8 @@ def test_options_reach_the_pipeline(pipeline):
     assert str(seen.pop("out")) == "out"
     assert seen == {
         "path": "model.onnx", "target": "cortex-m4", "device": None, "formats": ("c", "onnx"),
-        "dtype": None, "io": None, "density": 0.05, "calibration": None, "ram": "min",
+        "dtype": None, "io": None, "density": 0.05, "pattern": None, "calibration": None,
+        "calibration_method": "minmax", "equalize": None, "correct_bias": None, "ram": "min",
     }  # fmt: skip
 
 

@@ -299,7 +299,7 @@ def test_fully_connected_weights(kind, bias, tmp_path):
     stored = graph[graph.nodes[0].inputs[1]]
     np.testing.assert_array_equal(stored.value, weights)
     assert stored.pattern is not None
-    assert stored.pattern.kind == "unstructured"
+    assert stored.pattern.kind == "block1x4"
 
 
 @pytest.mark.quick
