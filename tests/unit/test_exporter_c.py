@@ -242,7 +242,8 @@ def test_large_arrays_as_strings_are_the_same_bytes(tmp_path, monkeypatch, dtype
         assert ("little-endian" in (folder / "weights.c").read_text()) == (name == "strings")
         compile_c([GCC], folder, ["weights.c"], "-Wall", "-Wextra", "-Werror", "-c")
         zig = [sys.executable, "-m", "ziglang", "cc"]
-        compile_c(zig, folder, ["weights.c"], "-Wall", "-Wextra", "-Werror", "-fsyntax-only")
+        strict = ["-Wall", "-Wextra", "-Werror", "-c", "-o", "zig.o"]
+        compile_c(zig, folder, ["weights.c"], *strict)
         command = ["objcopy", "-O", "binary", "-j", ".rodata", "weights.o", "weights.bin"]
         subprocess.run(command, cwd=folder, check=True)
         images.append((folder / "weights.bin").read_bytes())
