@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import os
-import textwrap
 import warnings
 import zipfile
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from fedtiny.reading import reason
 
 Array = npt.NDArray[np.generic]
 
@@ -49,9 +50,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
                     if name.endswith(".npy")
                 }
         except Exception as error:  # zipfile, zlib and numpy raise many kinds on damaged files
-            text = "".join(c if c.isprintable() else " " for c in str(error))
-            reason = textwrap.shorten(text, 120, placeholder=" ...")
-            raise ValueError(reason or type(error).__name__) from None
+            raise ValueError(reason(error)) from None
 
 
 def _read_array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> Array:

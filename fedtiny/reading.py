@@ -6,9 +6,16 @@ Every failure is a `ValueError` that says what is wrong, deep nesting included.
 from __future__ import annotations
 
 import json
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
+
+
+def reason(error: Exception) -> str:
+    """What a library says of a damaged file, as one short printable line: it may quote the file."""
+    text = "".join(c if c.isprintable() else " " for c in str(error))
+    return textwrap.shorten(text, 200, placeholder=" ...") or type(error).__name__
 
 
 def parse_json(text: str | bytes) -> Any:

@@ -18,7 +18,7 @@ from torch import nn
 from fedtiny.compiler.histogram import BINS, MAX_EXPONENT, Histogram
 from fedtiny.errors import UsageError
 from fedtiny.files import new_file
-from fedtiny.reading import parse_json
+from fedtiny.reading import parse_json, reason
 
 MAX_INPUT_ELEMENTS = 1 << 24
 """Of one sample: 4096 x 4096 grey pixels."""
@@ -146,8 +146,8 @@ class SparseModel:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (OSError, safetensors.SafetensorError, ValueError, RuntimeError) as error:
-            reason = str(error) if Path(path).is_file() else "no such file"
-            raise UsageError(f"cannot read model {str(path)!r}: {reason}.") from error
+            why = reason(error) if Path(path).is_file() else "no such file"
+            raise UsageError(f"cannot read model {str(path)!r}: {why}.") from error
         try:
             about = parse_json(metadata[_KEY])
             given = about.pop("sha256")
