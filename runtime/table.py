@@ -51,8 +51,19 @@ def kernels() -> tuple[Kernel, ...]:
         if unknown := row.keys() - names:
             raise ValueError(f"kernels.toml: {row.get('name')}: unknown {', '.join(unknown)}")
         row = {key: tuple(v) if isinstance(v, list) else v for key, v in row.items()}
-        rows.append(Kernel(**row))
+        rows.append(Kernel(**{**row, "cost": _with_similar(row.get("cost", {}))}))
     return tuple(rows)
+
+
+def _similar() -> Mapping[str, str]:
+    """By set of coefficients, another that stands in where it has none of its own."""
+    return cast(Mapping[str, str], _table()["similar_costs"])
+
+
+def _with_similar(cost: Mapping[str, Any]) -> dict[str, Any]:
+    """The sets of one row, and those that others stand in for."""
+    borrowed = {name: cost[other] for name, other in _similar().items() if other in cost}
+    return {**borrowed, **cost}
 
 
 def kernel(name: str) -> Kernel:
@@ -112,7 +123,8 @@ def instructions(kernel: Kernel, node: Node, graph: Graph, cost_set: str) -> flo
 
 def executor_cost(cost_set: str) -> Mapping[str, float]:
     """Instructions of the executor by what they are spent on; empty without coefficients."""
-    return cast(Mapping[str, float], _table().get("executor", {}).get("cost", {}).get(cost_set, {}))
+    sets = _with_similar(_table().get("executor", {}).get("cost", {}))
+    return cast(Mapping[str, float], sets.get(cost_set, {}))
 
 
 @cache
@@ -126,7 +138,8 @@ def code(kernel: Kernel, cost_set: str) -> Mapping[str, int]:
 
     `python -m benchmarks.code_sizes` measures them.
     """
-    return _code_sizes().get(cost_set, {}).get(kernel.name, {})
+    sizes: Mapping[str, int] = _with_similar(_code_sizes()).get(cost_set, {}).get(kernel.name, {})
+    return sizes
 
 
 @cache

@@ -25,6 +25,8 @@ def supports(node: Node, graph: Graph) -> bool:
     """What `planes_conv` supports, where accumulators stay small and are scaled down."""
     if not planes_conv.supports(node, graph) or not requantization.conv_fits(node, graph):
         return False
+    if geometry.weights_of(node, graph).min() < -127:  # the products of any two must fit 16 bits
+        return False
     return scaling_fits(node, graph)
 
 
@@ -50,6 +52,7 @@ def pack(node: Node, graph: Graph) -> Packed:
         order = [tap for one in bins for tap in one]
         where += places[order].tolist()
         values += row[order].tolist()
+    counts = np.count_nonzero(weights, axis=1).astype(np.uint16)
     sums = weights.astype(np.int64).sum(1)
     params = planes_conv.geometry_params(node, graph) | geometry.clamp(node, graph)
     params["output_zero_point"] = zero_point_of(graph, node.output)
@@ -57,6 +60,7 @@ def pack(node: Node, graph: Graph) -> Packed:
     bias = geometry.folded(node, graph, sums)
     constants = (
         Constant("groups", np.array(groups, np.uint16), "uint16 (out_c): groups of nonzeros", 2),
+        Constant("counts", counts, "uint16 (out_c): nonzeros", 2),
         Constant(
             "sizes", np.array(sizes, np.uint8), "uint8 (groups): nonzeros of each group, less 1", 1
         ),
@@ -71,10 +75,8 @@ def pack(node: Node, graph: Graph) -> Packed:
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     """The weights as the graph has them."""
     weights, _ = planes_conv.taps(node, graph)
-    groups, sizes, where, values = (packed.constants[i].array for i in range(4))
-    per_group = iter((sizes.astype(np.int64) + 1).tolist())
-    counts = [sum(next(per_group) for _ in range(int(n))) for n in groups]
-    return planes_conv.scatter(counts, where, values, node, graph).astype(weights.dtype)
+    counts, _, where, values = (packed.constants[i].array for i in range(1, 5))
+    return planes_conv.scatter(counts.tolist(), where, values, node, graph).astype(weights.dtype)
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:

@@ -198,6 +198,22 @@ def test_kernel_on_neon_equals_this_machine(
         same_on_neon(single_node.between_conversions(graph), kind, tmp_path, name)
 
 
+@pytest.mark.parametrize("name", ["conv2d_planes_s8", "depthwise_conv2d_planes_s8"])
+@pytest.mark.parametrize("case", SHAPES, ids=["tiles", "stride", "pixels", "eight", "four"])
+def test_nonzeros_by_dot_products_equal_this_machine(
+    name: str, case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    kernel = table.kernel(name)
+    case = replace(case, groups=0) if kernel.op == "depthwise_conv2d" else case
+    graph = single(kernel, case)
+    assert graph is not None
+    monkeypatch.setattr(planner, "place_layouts", lambda graph, target: graph)
+    kind = toolchains.available(profiles.target("cortex-a"))[0]
+    with single_node.only(kernel):
+        between = single_node.between_conversions(graph)
+        same_on_neon(between, kind, tmp_path, "cortex-a+dotprod")
+
+
 @pytest.mark.parametrize("dtype", sorted({k.dtype for k in KERNELS}))
 def test_a_network_on_neon_equals_this_machine(dtype: DType, tmp_path: Path) -> None:
     kind = toolchains.available(profiles.target("cortex-a"))[0]

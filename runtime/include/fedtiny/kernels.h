@@ -933,6 +933,7 @@ FEDTINY_ASSERT(offsetof(fedtiny_transpose_conv2d_f32_params, first_row) == 38, f
 
 typedef struct {
     uint32_t groups;      /* offset of uint16 (out_c): groups of nonzeros of each output channel */
+    uint32_t counts;      /* offset of uint16 (out_c): nonzeros of each output channel */
     uint32_t sizes;       /* offset of uint8 (groups): nonzeros of each group */
     uint32_t offsets;     /* offset of uint32 (nonzeros): bytes from what tap 0 of pixel 0 reads */
     uint32_t weights;     /* offset of int8 (nonzeros) */
@@ -962,8 +963,8 @@ typedef struct {
     int8_t output_min;    /* clamp, inclusive */
     int8_t output_max;    /* clamp, inclusive */
 } fedtiny_planes_conv_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 84, fedtiny_planes_conv_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 81, fedtiny_planes_conv_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 88, fedtiny_planes_conv_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 85, fedtiny_planes_conv_s8_params_last);
 
 typedef struct {
     uint32_t offsets;     /* offset of uint32 (groups, 4): bytes from what tap 0 of pixel 0 reads */
