@@ -113,6 +113,14 @@ def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[
 @_setting("--aggregate", metavar="HOW", help="Of updates: mean, trimmed-mean or median.")
 @_setting("--clip-norm", metavar="L", type=float, none="any", help="Longest update of a client.")
 @_setting(
+    "--dp-noise",
+    metavar="S",
+    type=float,
+    none="none",
+    help="Noise of clients on all they send, in units of --clip-norm.",
+)
+@_setting("--dp-delta", metavar="D", type=float, help="The δ of differential privacy's ε.")
+@_setting(
     "--min-cohort", type=click.IntRange(1), help="Fewest sound answers that change the model."
 )
 @_setting("--deadline", metavar="S", type=float, none="none", help="Seconds to answer a question.")

@@ -23,6 +23,7 @@ from fedtiny.federated.evaluation import batches, score
 from fedtiny.federated.fleet import question
 from fedtiny.federated.local_training import Hooks, Recipe, Step, train
 from fedtiny.federated.message import Array, DamagedMessageError, Field, Message
+from fedtiny.federated.privacy import privatized
 from fedtiny.federated.seeds import generator
 from fedtiny.pruning.masks import Masks, State
 
@@ -59,15 +60,18 @@ class Client:
 
     def run(self, data: bytes) -> bytes:
         """Answer a serialized message; a failure is answered by a message of kind ``"error"``."""
+        message: Message | None = None
         try:
             message = Message.from_bytes(data)
             task = TASKS.get(message.kind)
             if task is None:
                 raise DamagedMessageError(f"unknown task {message.kind!r}")
-            reply = task(self, message)
+            reply = privatized(self, message, question(data), task(self, message))
         except Exception as error:  # whatever goes wrong on one device must not end the run
             why = f"{type(error).__name__}: {error}"
             reply = Message("error", {"why": why})
+            if message is not None:
+                reply = privatized(self, message, question(data), reply)
         fields = {**reply.fields, "to": question(data)}
         return Message(reply.kind, fields, reply.arrays).to_bytes()
 

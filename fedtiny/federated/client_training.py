@@ -45,7 +45,6 @@ def ask_to_train(
         "seed": config.seed,
         "method": config.method,
         "epochs": config.local_epochs,
-        "batch": config.batch,
         "lr": config.learning_rate(min(round_, config.rounds)),
         "momentum": config.momentum,
         "weight_decay": config.weight_decay,
@@ -63,7 +62,11 @@ def ask_to_train(
         value = method.read_extra(reply) if request else None
         return Update(-1, int(samples), 0.0, reply.number("loss"), state, own, value)
 
-    message = Message("train", fields | {f"ask.{n}": value for n, value in request.items()})
+    fields |= {f"ask.{n}": value for n, value in request.items()}
+
+    def message(client: int) -> Message:
+        return Message("train", fields | {"batch": server.batches.get(client, config.batch)})
+
     answers = server.ask_with_weights(clients, message, method.sent, read)
     updates = []
     for answer in answers:

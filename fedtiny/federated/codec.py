@@ -79,6 +79,14 @@ class StateCodec:
                 state[name][mask] = part
         return state | self._constants
 
+    def with_sound_variances(self, vector: Vector, masks: Mapping[str, torch.Tensor]) -> Vector:
+        """The vector, no running variance of it below zero."""
+        vector = vector.copy()
+        for name, (part, _) in zip(self.shapes, self._parts(vector, masks), strict=True):
+            if name.endswith("running_var"):
+                np.maximum(part, 0, out=part)
+        return vector
+
     def to_arrays(
         self, state: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor], bits: int
     ) -> dict[str, Array]:

@@ -48,6 +48,9 @@ class TrainConfig:
         adjust_until: Round at which mask changes have faded to none; None scales the paper's 100.
         aggregate: ``"mean"`` by samples, ``"trimmed-mean"`` or ``"median"``.
         clip_norm: Longest update of a client, in Euclidean length; None is any.
+        dp_noise: Noise that clients add to all they send, in units of `clip_norm`, to which they
+            clip; None is neither. See `fedtiny.federated.privacy`.
+        dp_delta: δ at which ε is stated.
         min_cohort: Fewest sound answers of a round; with fewer, the model stays as it was.
         deadline: Seconds that clients have to answer; None is any. Results then depend on speed.
         seed: Of everything random.
@@ -79,6 +82,8 @@ class TrainConfig:
     adjust_until: int | None = None
     aggregate: str = "mean"
     clip_norm: float | None = None
+    dp_noise: float | None = None
+    dp_delta: float = 1e-5
     min_cohort: int = 1
     deadline: float | None = None
     seed: int = 0
@@ -114,9 +119,14 @@ class TrainConfig:
                 f"--cohort is {self.cohort}; accepted is 1 to {self.clients}, the number of "
                 "clients."
             )
-        for name in ("clip_norm", "deadline"):
+        for name in ("clip_norm", "deadline", "dp_noise"):
             if getattr(self, name) is not None:
                 self._number(name, above=0)
+        self._number("dp_delta", above=0, below=1)
+        if self.dp_noise is not None and self.clip_norm is None:
+            raise UsageError(
+                "--dp-noise needs --clip-norm, the length that updates are clipped to."
+            )
         self._integer("min_cohort", 1)
         if self.min_cohort > self.cohort_size:
             raise UsageError(

@@ -1,4 +1,4 @@
-"""Whether a candidate fits the devices, by really planning it for each."""
+"""Whether a candidate fits the devices, by really planning it for each, and room for training."""
 
 from __future__ import annotations
 
@@ -59,6 +59,16 @@ def device_misfit(architecture: str, public: Dataset, devices: Sequence[str]) ->
         return None
 
     return misfit
+
+
+def training_budgets(devices: Sequence[str]) -> list[tuple[str, int | None]]:
+    """Every device's name and its `train_memory_bytes`.
+
+    Raises:
+        UsageError: A device is unknown or its file is not valid.
+    """
+    boards = [profiles.board(name) for name in devices]
+    return [(board.name, board.train_memory_bytes) for board in boards]
 
 
 def _plan(model: SparseModel, ranges: Ranges, board: profiles.DeviceProfile) -> DeploymentReport:

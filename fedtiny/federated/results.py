@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -11,9 +12,11 @@ from fedtiny.compiler.calibration import Histograms, choose_ranges, merge
 from fedtiny.data import Dataset
 from fedtiny.federated import batch_norm, histograms
 from fedtiny.federated.accounting import layer_macs, state_bytes
+from fedtiny.federated.client import Client, calibrate_task
 from fedtiny.federated.evaluation import Score, read_score, score
 from fedtiny.federated.message import Message
 from fedtiny.federated.server import Server
+from fedtiny.federated.training_memory import TrainingMemory, trace_layers, training_memory
 from fedtiny.progress import Task
 from fedtiny.pruning.masks import density
 from fedtiny.pruning.method import Method
@@ -24,7 +27,12 @@ _SAMPLES = 64
 
 
 def finish(
-    server: Server, method: Method, dataset: Dataset, record: dict[str, Any], task: Task
+    server: Server,
+    method: Method,
+    dataset: Dataset,
+    record: dict[str, Any],
+    task: Task,
+    observe: str,
 ) -> SparseModel:
     """Take final batch-normalization statistics and activation histograms from all clients.
 
@@ -34,6 +42,7 @@ def finish(
         dataset: For its test set, shape and classes.
         record: Of the run; ``"model"`` and ``"final"`` are filled in.
         task: Where to report; two steps.
+        observe: ``"module:function"`` that takes activation histograms.
 
     Raises:
         RunnerError: No client answers.
@@ -44,7 +53,9 @@ def finish(
     server.state = pooled.put(server.state, server.module)
     scores = _scores_by_client(server, pooled)
     task.advance()
-    observed = federated_histograms(server)
+    # Least and greatest values of private data cannot be hidden; the server has data of its own.
+    private = config.dp_noise is not None
+    observed = public_histograms(server, observe) if private else federated_histograms(server)
     task.advance()
     server.module.load_state_dict(server.state)
     test = score(server.module, dataset.test())
@@ -64,7 +75,13 @@ def finish(
         "storage_bytes": state_bytes(server.state, server.masks),
         "storage_bytes_bitmap": state_bytes(server.state, server.masks, "bitmap"),
         "storage_bytes_dense": state_bytes(server.state, {}),
+        "training_memory": asdict(_memory(server)),
     }
+    why = server.misfit(server.masks)
+    if why is not None:
+        server.event("model does not fit", why=why)
+    if config.dp_noise is not None:
+        record["privacy"] = server.spent.report(config)
     record["final"] = {**method.final()} | {
         "accuracy": test.accuracy,
         "auc": test.auc,
@@ -91,6 +108,27 @@ def finish(
         ranges=choose_ranges(observed),
         samples=torch.from_numpy(server.public.images[:_SAMPLES].copy()),
         histograms={name: seen for name, seen in observed.items() if len(seen.counts)},
+    )
+
+
+def public_histograms(server: Server, observe: str) -> Histograms:
+    """What activations are over the server's own data."""
+    server.module.load_state_dict(server.state)
+    public = server.public
+    own = Client(-1, server.module, server.codec, public, public, observe, server.masks)
+    own.values = server.codec.pack(server.state, server.masks)
+    return merge([histograms.unpack(calibrate_task(own, Message("calibrate")))])
+
+
+def _memory(server: Server) -> TrainingMemory:
+    """What training the final model takes at the run's batch size."""
+    config = server.config
+    return training_memory(
+        trace_layers(server.module, server.public.input_shape),
+        {name: server.state[name] for name in server.parameters},
+        server.masks,
+        config.batch,
+        config.momentum > 0,
     )
 
 

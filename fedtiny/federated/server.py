@@ -11,7 +11,7 @@ from torch import nn
 
 from fedtiny.data import Dataset
 from fedtiny.errors import RunnerError
-from fedtiny.federated import batch_norm, local_training, robust
+from fedtiny.federated import batch_norm, local_training, privacy, robust
 from fedtiny.federated.codec import FLOAT_BITS, StateCodec
 from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.evaluation import channels_last
@@ -52,6 +52,10 @@ class Server:
         masks: The global masks; empty when dense.
         holds: By client, the masks it is known to hold.
         value_bits: Of a weight that travels.
+        batches: By client, the largest batch that its memory has room for; `config.batch` where
+            it is not here.
+        refused: By client, why it cannot train.
+        spent: What clients of a private run have revealed.
         withheld: By client, samples and loss of those that trained last and sent no weights.
         round: The current one, from 1; 0 before the first.
         events: What went wrong or changed, in order.
@@ -80,6 +84,9 @@ class Server:
         self.masks: Masks = {}
         self.holds: dict[int, Masks] = {}
         self.value_bits = FLOAT_BITS
+        self.batches: dict[int, int] = {}
+        self.refused: dict[int, str] = {}
+        self.spent = privacy.Spent()
         self.withheld: dict[int, tuple[int, float]] = {}
         self.round = 0
         self.events: list[dict[str, Any]] = []
@@ -109,9 +116,10 @@ class Server:
         return self._misfit(masks, masked(self.state, masks)) if self._misfit else None
 
     def cohort(self, round_: int) -> list[int]:
-        """The clients of a round, ascending."""
+        """The clients of a round, ascending; those that cannot train are not drawn."""
         rng = generator(self.config.seed, "cohort", round_)
-        drawn = rng.choice(self.config.clients, self.config.cohort_size, replace=False)
+        able = [client for client in range(self.config.clients) if client not in self.refused]
+        drawn = rng.choice(able, min(self.config.cohort_size, len(able)), replace=False)
         return sorted(int(client) for client in drawn)
 
     def event(self, what: str, **details: Any) -> None:
@@ -139,7 +147,15 @@ class Server:
             RunnerError: No client answered soundly.
         """
         answers, kind = [], ""
-        for reply in self.fleet.ask(clients, task):
+        private = privacy.asked(self.config)
+
+        def guarded(client: int) -> Message:
+            message = task(client)
+            if private:
+                self.spent.ask(client, message)
+            return Message(message.kind, {**message.fields, **private}, message.arrays)
+
+        for reply in self.fleet.ask(clients, guarded if private else task):
             why = reply.why
             if reply.message is not None:
                 try:
@@ -166,7 +182,7 @@ class Server:
     def ask_with_weights(
         self,
         clients: Sequence[int],
-        message: Message,
+        message: Callable[[int], Message],
         sent: Callable[[int], tuple[State, Masks]],
         read: Callable[[int, Message], T],
     ) -> list[Answer[T]]:
@@ -174,7 +190,7 @@ class Server:
 
         Args:
             clients: Who.
-            message: What to ask, without the state.
+            message: What to ask each client, without the state.
             sent: The values for each client, and its masks.
             read: See `ask`.
         """
@@ -182,19 +198,20 @@ class Server:
 
         def task(client: int) -> Message:
             state, masks = sent(client)
-            fields: dict[str, Field] = {**message.fields, "dense": int(not masks)}
+            asked = message(client)
+            fields: dict[str, Field] = {**asked.fields, "dense": int(not masks)}
             if self.value_bits < FLOAT_BITS:
                 fields["bits"] = self.value_bits
             values = next((v for s, m, v in packed if s is state and m is masks), None)
             if values is None:
                 values = self.codec.to_arrays(state, masks, self.value_bits)
                 packed.append((state, masks, values))
-            arrays: dict[str, Array] = {**message.arrays, **values}
+            arrays: dict[str, Array] = {**asked.arrays, **values}
             known = self.holds.get(client) or None
             if masks and not equal(known, masks):
                 fields["whole"] = int(known is None)
                 arrays["mask"] = self.codec.pack_masks(masks, known)
-            return Message(message.kind, fields, arrays)
+            return Message(asked.kind, fields, arrays)
 
         answers = self.ask(clients, task, read)
         self.holds.update({answer.client: sent(answer.client)[1] for answer in answers})
@@ -209,7 +226,7 @@ class Server:
             return batch_norm.Statistics.of(reply, self.module)
 
         message = Message("statistics", {"batch": self.config.batch})
-        answers = self.ask_with_weights(clients, message, lambda _: (state, masks), read)
+        answers = self.ask_with_weights(clients, lambda _: message, lambda _: (state, masks), read)
         return batch_norm.pool(self.module, [answer.value for answer in answers])
 
     def aggregate(self, states: Sequence[State], samples: Sequence[int]) -> State:
@@ -220,7 +237,7 @@ class Server:
             samples: What each was trained on.
         """
         config = self.config
-        if config.clip_norm is not None:
+        if config.clip_norm is not None and config.dp_noise is None:  # else clients clip
             states = [robust.clip(s, self.state, self.parameters, config.clip_norm) for s in states]
         if config.aggregate == "mean":
             return self.average(states, samples)

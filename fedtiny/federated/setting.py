@@ -9,6 +9,7 @@ from torch import nn
 
 from fedtiny.data import Dataset, Split, load_dataset, split
 from fedtiny.errors import UsageError
+from fedtiny.federated import privacy
 from fedtiny.federated.client import OBSERVE
 from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import TrainConfig
@@ -54,6 +55,10 @@ class Setting:
             shards=config.shards,
             by_user=config.by_user,
         )
+        if config.dp_noise is not None and not privacy.available():
+            raise UsageError(
+                "--dp-noise needs the accountant of Opacus: pip install 'fedtiny[privacy]'."
+            )
         kind = load_method(config.method)
         if kind.own_masks and (config.aggregate != "mean" or config.clip_norm is not None):
             raise UsageError(

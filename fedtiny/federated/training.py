@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fedtiny.data import Dataset, Split
-from fedtiny.federated import checkpoint
+from fedtiny.errors import DoesNotFitError
+from fedtiny.federated import checkpoint, local_work, privacy
 from fedtiny.federated.accounting import forward_flops, layer_macs, state_bytes
 from fedtiny.federated.client import OBSERVE
 from fedtiny.federated.client_training import ask_to_train
@@ -24,6 +26,7 @@ from fedtiny.federated.run_folder import SCHEMA_VERSION, RunFolder, write_json
 from fedtiny.federated.server import Misfit, Server
 from fedtiny.federated.setting import Setting
 from fedtiny.federated.timing import Clock
+from fedtiny.federated.training_memory import trace_layers, training_memory
 from fedtiny.federated.versions import versions
 from fedtiny.progress import SILENT, Progress, Task
 from fedtiny.pruning.load import load_method
@@ -75,9 +78,11 @@ def train(
         start = checkpoint.load(folder.checkpoint, codec, run)
         if fleet is not None:
             start = replace(start, holds={})
+    budgets: Sequence[tuple[str, int | None]] = ()
     if config.devices and misfit is None:
-        from fedtiny.federated.device_fit import device_misfit
+        from fedtiny.federated.device_fit import device_misfit, training_budgets
 
+        budgets = training_budgets(config.devices)
         misfit = device_misfit(setting.architecture, dataset.subset(parts.public), config.devices)
     if not resume:
         folder.clear()
@@ -93,10 +98,10 @@ def train(
             samples = {i: len(client.train) for i, client in enumerate(parts.clients)}
             server = Server(config, module, public, fleet, misfit, progress, samples)
             record = _new_record(setting, data_sha256)
-            training = _Training(server, folder, run, parts, dataset.test(), record, clock)
+            training = _Training(server, folder, run, parts, dataset.test(), record, clock, budgets)
             method = training.run(start, progress)
             with progress.task("calibrating", 2) as task:
-                model = finish(server, method, dataset, record, task)
+                model = finish(server, method, dataset, record, task, observe)
         finally:
             fleet.close()
         model.save(folder.model)
@@ -117,15 +122,21 @@ class _Training:
     test: Dataset
     record: dict[str, Any]
     clock: Clock
+    budgets: Sequence[tuple[str, int | None]]
+    work: dict[int, local_work.Work] = field(default_factory=dict)
 
     def run(self, start: checkpoint.Checkpoint | None, progress: Progress) -> Method:
         """Train to the last round."""
         server, config = self.server, self.server.config
         method = load_method(config.method)(server)
         self.macs = layer_macs(server.module, self.test.input_shape)
+        self.layers = trace_layers(server.module, self.test.input_shape)
         if start is None:
+            server.spent.of_method(method)
             server.masks = method.init()
             server.state = masked(server.state, server.masks)
+            self._check_fit()
+            self._divide_work()
             self._record_initialization()
             self._save(method)
         else:
@@ -183,6 +194,7 @@ class _Training:
             "training_flops": sum(flops),
             "training_flops_of_a_client": max(flops),
             "training_memory_bytes": 3 * sparse,
+            "training_peak_bytes": self._training_peak(losses),
             "events": [e for e in server.events if e["round"] == server.round],
         }
         self.record["history"].append(row)
@@ -191,12 +203,44 @@ class _Training:
             f"{row['bytes_down'] / 1e6:.2f} MB down, {row['bytes_up'] / 1e6:.2f} MB up"
         )
 
+    def _training_peak(self, clients: Iterable[int]) -> int:
+        """The most memory that one of these clients' training takes, activations included."""
+        server = self.server
+        batch = max(server.batches.get(client, server.config.batch) for client in clients)
+        parameters = {name: server.state[name] for name in server.parameters}
+        momentum = server.config.momentum > 0
+        return training_memory(self.layers, parameters, server.masks, batch, momentum).peak_bytes
+
     def _training_flops(self, method: Method, client: int, masks: Masks, asked: bool) -> float:
         config = self.server.config
         samples = len(self.parts.clients[client].train)
         dense, sparse = forward_flops(self.macs, {}), forward_flops(self.macs, masks)
-        last = last_batch_size(samples, config.batch)
+        last = last_batch_size(samples, self.server.batches.get(client, config.batch))
         return method.training_flops(dense, sparse, samples * config.local_epochs, last, asked)
+
+    def _check_fit(self) -> None:
+        """Refuse a first model that fits no better later, unless it was chosen as it fits.
+
+        Raises:
+            DoesNotFitError: It exceeds a device's budget.
+        """
+        server = self.server
+        final = not server.masks or density(server.masks) <= 1.01 * server.config.density
+        if server.chosen is not None or not final:
+            return
+        why = server.misfit(server.masks)
+        if why is not None:
+            raise DoesNotFitError(f"the model that {server.config.method} starts with: {why}")
+
+    def _divide_work(self) -> None:
+        """Give the clients devices, if there are any, and work that their memory has room for."""
+        server = self.server
+        if not self.budgets:
+            return
+        self.work = local_work.divide(server, self.budgets)
+        local_work.assign(server, self.work)
+        for client, why in server.refused.items():
+            server.event("client refused", client=client, why=why)
 
     def _record_initialization(self) -> None:
         server = self.server
@@ -209,9 +253,13 @@ class _Training:
             "density_by_layer": density_by_layer(server.masks),
             "events": list(server.events),
         }
+        if self.work:
+            self.record["initialization"]["clients"] = local_work.to_record(self.work)
 
     def _save(self, method: Method) -> None:
         server = self.server
+        if server.config.dp_noise is not None:
+            self.record["privacy"] = server.spent.to_record()
         state = checkpoint.Checkpoint(
             server.round, server.state, server.masks, method.tensors, server.holds, self.record
         )
@@ -223,6 +271,11 @@ class _Training:
         server.holds = dict(start.holds)
         method.tensors = dict(start.method)
         self.record.update(start.record)
+        if "privacy" in start.record:
+            server.spent = privacy.Spent.from_record(start.record["privacy"])
+        self.work = local_work.from_record(self.record["initialization"].get("clients", {}))
+        if self.work:
+            local_work.assign(server, self.work)
 
 
 def _new_record(setting: Setting, data_sha256: str) -> dict[str, Any]:

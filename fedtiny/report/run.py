@@ -156,6 +156,19 @@ class ModelRecord:
 
 
 @dataclass(frozen=True)
+class PrivacyRecord:
+    """What a private run guarantees; `epsilon` is None where `why` says so."""
+
+    protects: str
+    noise: float
+    clip_norm: float
+    delta: float
+    mechanisms: int
+    epsilon: float | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True)
 class RunRecord:
     """A finished run."""
 
@@ -166,6 +179,7 @@ class RunRecord:
     history: tuple[RoundRecord, ...]
     final: Final
     versions: Mapping[str, str] = field(default_factory=dict)
+    privacy: PrivacyRecord | None = None
 
     @property
     def parts(self) -> tuple[Initialization | RoundRecord | Final, ...]:

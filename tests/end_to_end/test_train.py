@@ -269,7 +269,7 @@ def test_candidates_must_fit_the_devices(config: TrainConfig, tmp_path: Path) ->
 
     config = dataclasses.replace(config, devices=("board",), rounds=1)
     record = run(config, tmp_path / "out", misfit=misfit)
-    assert len(asked) == 6
+    assert len(asked) == 7  # the last is the final model
     assert len(record["initialization"]["candidates"]) == 2
     with pytest.raises(DoesNotFitError, match="flash is 10 bytes over"):
         run(config, tmp_path / "other", misfit=lambda masks, state: "flash is 10 bytes over.")

@@ -123,7 +123,7 @@ class Method(method.Method):
         """Clients' scores of their tickets with global weights: who, correct, samples."""
         message = Message("validate")
         answers = self.server.ask_with_weights(
-            clients, message, self.sent, lambda _, reply: read_score(reply)
+            clients, lambda _: message, self.sent, lambda _, reply: read_score(reply)
         )
         found = [(a.client, a.value.correct or 0, a.value.samples) for a in answers]
         self._starts = {}
