@@ -12,6 +12,9 @@ class Task:
     def advance(self, steps: int = 1, note: str = "") -> None:
         """Say that `steps` more are done; `note` replaces the text beside the bar."""
 
+    def start_at(self, steps: int) -> None:
+        """Say that so many were done before, which says nothing of how long the rest takes."""
+
 
 class Progress:
     """Where long functions report; this base class shows nothing."""

@@ -26,7 +26,13 @@ def make_progress(settings: Settings) -> Iterator[Progress]:
         yield SILENT
     elif sys.stderr.isatty():
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
         from rich.progress import Progress as Bars
 
         columns = (
@@ -34,6 +40,8 @@ def make_progress(settings: Settings) -> Iterator[Progress]:
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left", style="dim"),
+            TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
         with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
@@ -52,6 +60,9 @@ class _BarTask(Task):
             self._bars.update(self._identity, advance=steps, note=note)
         else:
             self._bars.update(self._identity, advance=steps)
+
+    def start_at(self, steps: int) -> None:
+        self._bars.reset(self._identity, completed=steps)
 
 
 class BarProgress(Progress):
@@ -82,8 +93,9 @@ class _LineTask(Task):
     def __init__(self, title: str, total: int | None) -> None:
         self._title = title
         self._total = total
-        self._done = 0
-        self._next = time.monotonic() + LINE_EVERY_S
+        self._done = self._before = 0
+        self._start = time.monotonic()
+        self._next = self._start + LINE_EVERY_S
 
     def advance(self, steps: int = 1, note: str = "") -> None:
         self._done += steps
@@ -92,7 +104,23 @@ class _LineTask(Task):
             return
         self._next = now + LINE_EVERY_S
         count = f"{self._done}/{self._total}" if self._total else f"{self._done}"
-        _line(" ".join(part for part in (f"{self._title}:", count, note) if part))
+        words = " ".join(part for part in (f"{self._title}:", count, note) if part)
+        _line(", ".join(part for part in (words, self._left(now)) if part))
+
+    def start_at(self, steps: int) -> None:
+        self._done = self._before = steps
+
+    def _left(self, now: float) -> str:
+        """The time that the rest takes at the pace so far."""
+        done = self._done - self._before
+        rest = (self._total or 0) - self._done
+        if not done or rest <= 0:
+            return ""
+        seconds = round((now - self._start) / done * rest)
+        if seconds < 60:
+            return f"{seconds} s left"
+        hours, minutes = divmod(round(seconds / 60), 60)
+        return f"{hours} h {minutes} min left" if hours else f"{minutes} min left"
 
 
 class LineProgress(Progress):

@@ -136,6 +136,9 @@ def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[
     none="one a core",
     help="Processes that play the clients; the result does not depend on it.",
 )
+@_setting(
+    "--tensorboard", is_flag=True, default=None, help="Write TensorBoard's event files as well."
+)
 @click.option("--resume", is_flag=True, help="Go on from the last checkpoint in RUN.")
 @output_options
 def train(out: Path, resume: bool, **options: Any) -> int:

@@ -14,7 +14,7 @@ AGGREGATES = ("mean", "trimmed-mean", "median")
 
 METHODS = "fedtiny.pruning.methods"
 ENGINES = "fedtiny.federated.engines"
-PLAYS = ("engine", "workers")
+PLAYS = ("engine", "workers", "tensorboard")
 """Options on which results do not depend."""
 
 # The paper's schedule, which shorter runs scale down.
@@ -58,6 +58,7 @@ class TrainConfig:
             depend on it.
         workers: Processes that play the clients; 0 is this process; None is one a core. Results
             do not depend on it.
+        tensorboard: Whether to write TensorBoard's event files as well.
     """
 
     data: str
@@ -89,6 +90,7 @@ class TrainConfig:
     seed: int = 0
     engine: str = "local"
     workers: int | None = None
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         """Check every option.

@@ -33,8 +33,18 @@ class RunFolder:
         return self.path / "run.json"
 
     @property
+    def history(self) -> Path:
+        """The rounds so far as a table."""
+        return self.path / "history.csv"
+
+    @property
+    def events(self) -> Path:
+        """Folder of TensorBoard's event files, where they are wanted."""
+        return self.path / "tensorboard"
+
+    @property
     def timing(self) -> Path:
-        """Times and measured memory: the only file that differs between equal runs."""
+        """Times and measured memory, which differ between equal runs, as event files do."""
         return self.path / "timing.json"
 
     @property
@@ -64,7 +74,7 @@ class RunFolder:
         """
         try:
             self.checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            for file in (self.model, self.record, self.timing, self.checkpoint):
+            for file in (self.model, self.record, self.history, self.timing, self.checkpoint):
                 for unfinished in file.parent.glob(f".{file.name}.*"):
                     unfinished.unlink()
         except OSError as error:
@@ -91,9 +101,11 @@ class RunFolder:
             UsageError: It cannot be removed.
         """
         try:
-            for path in (self.record, self.model, self.timing, self.path / "report.html"):
+            page = self.path / "report.html"
+            for path in (self.record, self.model, self.history, self.timing, page):
                 path.unlink(missing_ok=True)
-            shutil.rmtree(self.checkpoint.parent, ignore_errors=True)
+            for folder in (self.checkpoint.parent, self.events):
+                shutil.rmtree(folder, ignore_errors=True)
         except OSError as error:
             raise UsageError(
                 f"cannot replace the run in {str(self.path)!r}: {error.strerror}."

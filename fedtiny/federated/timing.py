@@ -23,10 +23,11 @@ class Clock:
         yield
         self._rounds[round_] = time.perf_counter() - start
 
-    def report(self) -> dict[str, Any]:
+    def report(self, worker_processes: int) -> dict[str, Any]:
         """Seconds, and CPU seconds and peak memory where the system tells (call it at the end)."""
         result: dict[str, Any] = {
             "seconds": time.perf_counter() - self._start,
+            "worker_processes": worker_processes,
             "rounds": [{"round": r, "seconds": s} for r, s in self._rounds.items()],
         }
         if sys.platform != "win32":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from fedtiny.federated.config import PLAYS, TrainConfig
 from fedtiny.federated.engines import load_engine
 from fedtiny.federated.evaluation import score
 from fedtiny.federated.fleet import Fleet
+from fedtiny.federated.history import Events, write_csv
 from fedtiny.federated.local import one_thread
 from fedtiny.federated.local_training import last_batch_size
 from fedtiny.federated.results import finish
@@ -106,7 +108,8 @@ def train(
             fleet.close()
         model.save(folder.model)
         record["model"]["sha256"] = hashlib.sha256(folder.model.read_bytes()).hexdigest()
-        write_json(folder.timing, clock.report())
+        write_csv(folder.history, record["history"])
+        write_json(folder.timing, clock.report(config.worker_count))
         write_json(folder.record, record)
     return model
 
@@ -141,13 +144,17 @@ class _Training:
             self._save(method)
         else:
             self._restore(start, method)
-        with progress.task("training", config.rounds) as task:
-            task.advance(server.round)
+        events = Events(self.folder.events, server.round) if config.tensorboard else None
+        closed = nullcontext() if events is None else closing(events)
+        with closed, progress.task("training", config.rounds) as task:
+            task.start_at(server.round)
             for round_ in range(server.round + 1, config.rounds + 1):
                 with self.clock.measure(round_):
                     server.round = round_
                     self._round(method, task)
                     self._save(method)
+                if events is not None:
+                    events.add(self.record["history"][-1])
         return method
 
     def _round(self, method: Method, task: Task) -> None:
@@ -264,6 +271,7 @@ class _Training:
             server.round, server.state, server.masks, method.tensors, server.holds, self.record
         )
         checkpoint.save(self.folder.checkpoint, state, server.codec, self.fingerprint)
+        write_csv(self.folder.history, self.record["history"])
 
     def _restore(self, start: checkpoint.Checkpoint, method: Method) -> None:
         server = self.server

@@ -78,7 +78,7 @@ def test_a_method_end_to_end(config: TrainConfig, tmp_path: Path, name: str) -> 
     with pytest.raises(KeyboardInterrupt):
         train(config, tmp_path / "cut", StopsAt(3), observe=OBSERVE)
     train(config, tmp_path / "cut", resume=True, observe=OBSERVE)
-    for file in ("model.safetensors", "run.json"):
+    for file in ("model.safetensors", "run.json", "history.csv"):
         assert (tmp_path / "cut" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
 
     record = json.loads((tmp_path / "whole" / "run.json").read_text())

@@ -26,7 +26,22 @@ def test_lines_are_sparse(monkeypatch, capsys):
             task.advance(note=f"round {index + 1}")
     lines = capsys.readouterr().err.splitlines()
     assert lines[0] == "train"
-    assert lines[1:] == ["train: 3/9 round 3", "train: 6/9 round 6", "train: 9/9 round 9"]
+    assert lines[1:] == [
+        "train: 3/9 round 3, 24 s left",
+        "train: 6/9 round 6, 12 s left",
+        "train: 9/9 round 9",
+    ]
+
+
+def test_the_time_left_counts_what_was_done_now(monkeypatch, capsys):
+    clock = iter(range(0, 100_000, 60))
+    monkeypatch.setattr(bars.time, "monotonic", lambda: next(clock))
+    with bars.make_progress(Settings()) as progress, progress.task("train", 300) as task:
+        task.start_at(100)
+        for _ in range(2):
+            task.advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == ["train", "train: 101/300, 3 h 19 min left", "train: 102/300, 3 h 18 min left"]
 
 
 def test_verbose_says_how_long_a_task_took(capsys):
