@@ -87,7 +87,7 @@ def results(out: Path) -> dict[str, bytes]:
 def test_a_run_is_complete_and_its_model_is_sparse(config: TrainConfig, tmp_path: Path) -> None:
     record = run(config, tmp_path / "run")
     names = {p.name for p in (tmp_path / "run").iterdir()}
-    assert names == {"model.safetensors", "run.json", "timing.json", "checkpoints"}
+    assert names == {"model.safetensors", "run.json", "timing.json", "history.csv", "checkpoints"}
     assert [p.name for p in tmp_path.iterdir()] == ["run"]
     model = SparseModel.load(tmp_path / "run" / "model.safetensors")
     prunable = sum(mask.numel() for mask in model.masks.values())
@@ -146,7 +146,8 @@ def test_a_resumed_run_is_identical(config: TrainConfig, tmp_path: Path, stopped
     run(config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         run(config, tmp_path / "out", progress=StopsAt(stopped))
-    assert [p.name for p in (tmp_path / "out").iterdir()] == ["checkpoints"]
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"checkpoints", "history.csv"}
     assert [p.name for p in (tmp_path / "out" / "checkpoints").iterdir()] == ["last.safetensors"]
     run(dataclasses.replace(config, workers=1), tmp_path / "out", resume=True)
     assert results(tmp_path / "out") == results(tmp_path / "whole")
