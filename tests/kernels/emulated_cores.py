@@ -1,4 +1,4 @@
-"""Emulated cores with the DSP extension, for tests of the kernels that are written for it."""
+"""Emulated cores for tests of kernels: what does not build fails its tests, never skips them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def dsp_cores() -> list[tuple[str, str]]:
 
 
 def opened(core: tuple[str, str], kernels: Sequence[Kernel]) -> Iterator[KernelCore]:
-    """What a fixture over `dsp_cores` yields."""
+    """What a fixture over pairs of target and compiler yields."""
     name, kind = core
     with KernelCore(profiles.targets()[name], kernels, kind) as made:
         yield made

@@ -10,9 +10,9 @@ from fedtiny.compiler import reference
 from fedtiny.compiler.ir import Graph, Quantization
 from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.kernel_core import KernelCore
-from fedtiny.errors import RunnerError
 from fedtiny.runtime import host, table
 from tests.kernels import single_node
+from tests.kernels.emulated_cores import opened
 from tests.kernels.single_node import Case
 
 KERNEL = table.kernel("add_line_s8")
@@ -20,12 +20,7 @@ KERNEL = table.kernel("add_line_s8")
 
 @pytest.fixture(scope="module", params=toolchains.available(profiles.targets()["cortex-m4"]))
 def core(request: pytest.FixtureRequest) -> Iterator[KernelCore]:
-    try:
-        made = KernelCore(profiles.targets()["cortex-m4"], [KERNEL], request.param)
-    except RunnerError as error:
-        pytest.skip(str(error))
-    with made:
-        yield made
+    yield from opened(("cortex-m4", request.param), [KERNEL])
 
 
 def supported(graph: Graph) -> bool:

@@ -12,12 +12,12 @@ from fedtiny.compiler import reference
 from fedtiny.compiler.ir import Graph
 from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.kernel_core import KernelCore
-from fedtiny.errors import RunnerError
 from fedtiny.runtime import host, table
 from fedtiny.runtime.contract import Kernel
 from fedtiny.runtime.packing import lanes
 from fedtiny.runtime.packing.lanes_stream import Channel
 from tests.kernels import single_node
+from tests.kernels.emulated_cores import opened
 from tests.kernels.single_node import Case
 from tests.kernels.test_conv2d_pairs import (
     cases,
@@ -45,13 +45,7 @@ def _cores() -> list[object]:
 
 @pytest.fixture(scope="module", params=_cores())
 def core(request: pytest.FixtureRequest) -> Iterator[KernelCore]:
-    name, kind = request.param
-    try:
-        made = KernelCore(profiles.targets()[name], KERNELS, kind)
-    except RunnerError as error:
-        pytest.skip(str(error))
-    with made:
-        yield made
+    yield from opened(request.param, KERNELS)
 
 
 @st.composite
