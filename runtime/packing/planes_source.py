@@ -25,8 +25,10 @@ COLUMN_WIDTHS = (4, 8)
 
 Taps = NDArray[np.int64]
 
-MOVED_ROW, VECTOR_MAC = 4.0, 1.5
-"""About the instructions of moving an image row, and the least of a vector times a weight."""
+MOVED_ROW = 9.0
+VECTOR_MAC = {1: 3.9, 4: 1.7}
+"""Instructions of moving an image row, and of a vector times a weight by the bytes of an element
+(on AArch64)."""
 
 
 @dataclass(frozen=True)
@@ -116,4 +118,4 @@ def _prefers_columns(w: Window, rows: int, node: Node, graph: Graph) -> bool:
     padded, narrow = (-(-w.out_h * width * size // 16) for width in (w.out_w + 1, w.out_w))
     nonzeros = np.count_nonzero(geometry.weights_of(node, graph))
     moved = w.in_c * rows * w.kernel_w + w.out_c * w.out_h
-    return bool(VECTOR_MAC * nonzeros * (padded - narrow) > MOVED_ROW * moved)
+    return bool(VECTOR_MAC[size] * nonzeros * (padded - narrow) > MOVED_ROW * moved)

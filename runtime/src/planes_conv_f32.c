@@ -41,8 +41,8 @@ FEDTINY_INLINE void add_tap(fedtiny_v *sum, const uint8_t *at, fedtiny_weights w
         sum[i + 1] = fedtiny_v_fma_weight(sum[i + 1], b, w, which);
     }
     if (count % 2 != 0) {
-        const fedtiny_v a = fedtiny_v_load(x + (count - 1) * FEDTINY_LANES);
-        sum[count - 1] = fedtiny_v_fma_weight(sum[count - 1], a, w, which);
+        const fedtiny_v last = fedtiny_v_load(x + (count - 1) * FEDTINY_LANES);
+        sum[count - 1] = fedtiny_v_fma_weight(sum[count - 1], last, w, which);
     }
 }
 
@@ -68,8 +68,7 @@ FEDTINY_INLINE void run_tile(const job_t *job, size_t first, int count, int sets
         for (; left >= 4; left -= 4, offset += 4, value += 4) {
             const fedtiny_weights w = fedtiny_weights_load(value);
             size_t at[4];
-            fedtiny_offsets2(offset, &at[0], &at[1]);
-            fedtiny_offsets2(offset + 2, &at[2], &at[3]);
+            fedtiny_offsets4(offset, at);
             add_tap(sum[0], in + at[0], w, 0, count);
             add_tap(sum[1 % sets], in + at[1], w, 1, count);
             add_tap(sum[2 % sets], in + at[2], w, 2, count);

@@ -40,9 +40,12 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return vfmaq_f32(sum, a, b);
 }
-/* Two offsets by one instruction. They never change: no memory is named. */
-FEDTINY_INLINE void fedtiny_offsets2(const uint32_t *from, size_t *a, size_t *b) {
-    __asm__("ldp %w0, %w1, [%2]" : "=&r"(*a), "=r"(*b) : "r"(from));
+/* Four offsets by two instructions. They never change: no memory is named. */
+FEDTINY_INLINE void fedtiny_offsets4(const uint32_t *from, size_t *at) {
+    __asm__("ldp %w0, %w1, [%4]\n"
+            "ldp %w2, %w3, [%4, #8]"
+            : "=&r"(at[0]), "=&r"(at[1]), "=&r"(at[2]), "=r"(at[3])
+            : "r"(from));
 }
 /* Four weights; one of them times a vector is added to a sum. */
 typedef float32x4_t fedtiny_weights;
@@ -72,15 +75,15 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_min(fedtiny_v v, fedtiny_v high) {
     return vminq_f32(v, high);
 }
 /* The two vectors from element `first` (a constant) on, by one instruction: compilers rarely pair
- * loads. */
+ * loads. It stays where it is written: moved up among others it would need registers. */
 FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
-    __asm__("ldp %q0, %q1, [%2, %3]"
-            : "=&w"(*a), "=w"(*b)
-            : "r"(from), "i"(4 * first), "m"(*(const float (*)[128])from));
+    __asm__ volatile("ldp %q0, %q1, [%2, %3]"
+                     : "=&w"(*a), "=w"(*b)
+                     : "r"(from), "i"(4 * first), "m"(*(const float (*)[128])from));
 }
 FEDTINY_INLINE void fedtiny_v_store2(float *to, int first, fedtiny_v a, fedtiny_v b) {
     __asm__("stp %q1, %q2, [%3, %4]"
-            : "=m"(*(float (*)[8])(to + first))
+            : "+m"(*(float (*)[128])to)
             : "w"(a), "w"(b), "r"(to), "i"(4 * first));
 }
 
@@ -107,9 +110,10 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return _mm256_fmadd_ps(a, b, sum);
 }
-FEDTINY_INLINE void fedtiny_offsets2(const uint32_t *from, size_t *a, size_t *b) {
-    *a = from[0];
-    *b = from[1];
+FEDTINY_INLINE void fedtiny_offsets4(const uint32_t *from, size_t *at) {
+    for (int i = 0; i < 4; i++) {
+        at[i] = from[i];
+    }
 }
 typedef const float *fedtiny_weights;
 FEDTINY_INLINE fedtiny_weights fedtiny_weights_load(const float *from) {
@@ -160,9 +164,10 @@ FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
 FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
     return fmaf(a, b, sum);
 }
-FEDTINY_INLINE void fedtiny_offsets2(const uint32_t *from, size_t *a, size_t *b) {
-    *a = from[0];
-    *b = from[1];
+FEDTINY_INLINE void fedtiny_offsets4(const uint32_t *from, size_t *at) {
+    for (int i = 0; i < 4; i++) {
+        at[i] = from[i];
+    }
 }
 typedef const float *fedtiny_weights;
 FEDTINY_INLINE fedtiny_weights fedtiny_weights_load(const float *from) {
