@@ -10,7 +10,7 @@ fedtiny_status fedtiny_concat_s8(const fedtiny_call *call) {
     const int8_t *a = call->in[0], *b = call->in[1];
     int8_t *out = call->out[0];
     if (a == NULL || b == NULL) {
-        memcpy(out, a == NULL ? b : a, p->channels_a * sizeof *out);
+        fedtiny_copy(out, a == NULL ? b : a, p->channels_a * sizeof *out);
         return FEDTINY_OK;
     }
     for (uint32_t x = 0; x < p->pixels; x++) {

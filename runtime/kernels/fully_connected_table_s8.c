@@ -27,7 +27,8 @@ typedef struct {
 #define MULTIPLY_PLAIN                                                                             \
     "smull v29.8h, v28.8b, v27.8b\n smull2 v30.8h, v28.16b, v27.16b\n"                             \
     "addp v29.8h, v29.8h, v30.8h\n sadalp v24.4s, v29.8h\n"
-#define MULTIPLY_DOT ".arch_extension dotprod\n sdot v24.4s, v28.16b, v27.16b\n"
+/* sdot v24.4s, v28.16b, v27.16b: GNU as 2.40 refuses its name in a file for Armv8.0. */
+#define MULTIPLY_DOT ".inst 0x4e9b9798\n"
 
 /* The table must be v16 to v23: compilers move registers about around TBL of four. For every group:
  * its count of steps, its sums, the steps. */

@@ -10,8 +10,10 @@
 
 #define FEDTINY_INLINE static inline __attribute__((always_inline))
 
-/* Before a loop over an array that must become registers. */
-#if defined(__clang__)
+/* Before a loop over an array that must become registers; plain C loops over any count. */
+#if !(defined(__aarch64__) && defined(__ARM_NEON)) && !(defined(__AVX2__) && defined(__FMA__))
+#define FEDTINY_UNROLL
+#elif defined(__clang__)
 #define FEDTINY_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define FEDTINY_UNROLL _Pragma("GCC unroll 32")
