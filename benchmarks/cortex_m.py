@@ -6,9 +6,9 @@ plain C, kernels without assembly.
 `python -m benchmarks.cortex_m [--target cortex-m4] [--densities 1,0.2,0.1,0.05] [--ram balanced]`
 
 Weights are pruned by magnitude at export; every inference is compared bit for bit with the
-reference. Instructions are emulated (Unicorn), flash is what the linker placed, both with the
-installed arm-none-eabi-gcc; the peer's figures were measured the same way (tflite-micro 90b983c2,
-CMSIS-NN 4ab83cc3, gcc 12.2, the better of -O2 and -O3, dense int8).
+reference. Instructions are emulated (Unicorn; QEMU for Cortex-M55), flash is what the linker
+placed, both with the installed arm-none-eabi-gcc; the peer's figures were measured the same way
+(tflite-micro 90b983c2, CMSIS-NN 4ab83cc3, gcc 12.2, the better of -O2 and -O3, dense int8).
 
 The model files are looked for in $FEDTINY_MODELS or ../shared/models, below `mlperf_tiny/`.
 """
@@ -27,6 +27,7 @@ from unittest import mock
 
 from fedtiny import pipeline
 from fedtiny.compiler.ir import Graph, Node
+from fedtiny.devices import profiles
 from fedtiny.report.model import DeploymentReport, Figure
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Kernel
@@ -50,6 +51,7 @@ PEERS = {
             "cortex-m4": 29_863_160,
             "cortex-m7": 29_937_600,
             "cortex-m33": 29_931_050,
+            "cortex-m55": 4_810_719,
         },
         54_996,
         150_664,
@@ -61,13 +63,19 @@ PEERS = {
             "cortex-m4": 7_699_760,
             "cortex-m7": 7_763_120,
             "cortex-m33": 7_802_950,
+            "cortex-m55": 1_787_156,
         },
         22_820,
         108_300,
     ),
     "FC autoencoder": Peer(
         "ad01_int8.tflite",
-        {"cortex-m4": 582_280, "cortex-m7": 582_520, "cortex-m33": 582_500},
+        {
+            "cortex-m4": 582_280,
+            "cortex-m7": 582_520,
+            "cortex-m33": 582_500,
+            "cortex-m55": 149_875,
+        },
         2_580,
         306_716,
     ),
@@ -133,7 +141,7 @@ def _measure(model: Path, target: str, density: float, ram: str) -> DeploymentRe
             density=pruned,
             ram=ram,  # type: ignore[arg-type]
         )
-        report = pipeline.verify(out, ["unicorn"])
+        report = pipeline.verify(out, [profiles.target(target).runner])
     if not report.equal:
         sys.exit(f"{model.name}: {report.failure()}")
     return report

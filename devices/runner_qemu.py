@@ -1,12 +1,16 @@
 """Runs a model's firmware on a whole emulated board, over its UART.
 
-`-icount shift=0` makes an instruction take one nanosecond of the board's time, so that SysTick
-counts instructions, exact to one tick (40 instructions on a 25 MHz board). Reading the counter
-takes about 25 instructions more, once in the total and once a step in a layer's figure.
+`-icount shift=N` makes an instruction take 2^N nanoseconds of the board's time. N is such that this
+is at least four ticks of SysTick, which then tells single instructions apart. The board hides what
+reading the counter takes; what remains beside the model's own is about ten instructions around the
+whole inference, as many around every step in a layer's figure, and SysTick's interrupt once in
+millions of instructions.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 import shutil
 from pathlib import Path
 from typing import ClassVar
@@ -28,7 +32,7 @@ START_TIMEOUT_S = 10.0
 
 
 class QemuRunner(Runner):
-    """Cortex-M firmware on QEMU's MPS2 boards."""
+    """Cortex-M firmware on QEMU's MPS2 and MPS3 boards."""
 
     name: ClassVar[str] = "qemu"
     evidence: ClassVar[Evidence] = "emulated"
@@ -84,17 +88,21 @@ class QemuRunner(Runner):
         if (reason := self.unavailable()) is not None:
             raise RunnerError(reason)
         self.close()
+        shift = instruction_shift(int(self._settings["clock_hz"]))
         self._stream = ProcessStream(
             [
                 str(self._settings["command"]),
                 *("-machine", str(self._settings["machine"])),
                 *("-kernel", str(build.image)),
-                *("-icount", "shift=0"),
+                *("-icount", f"shift={shift}"),
                 *("-display", "none", "-monitor", "none", "-serial", "stdio"),
             ]
         )
         self._session = FirmwareSession(
-            self._stream, signature, START_TIMEOUT_S, instructions=_instructions
+            self._stream,
+            signature,
+            START_TIMEOUT_S,
+            instructions=functools.partial(instructions_of, shift),
         )
         expected = read_model(Elf.load(build.image)).identity
         if self._session.info.identity != expected:
@@ -118,8 +126,14 @@ class QemuRunner(Runner):
             self._stream = None
 
 
-def _instructions(ticks: int, ticks_hz: int) -> int:
-    return ticks * 1_000_000_000 // ticks_hz
+def instruction_shift(ticks_hz: int) -> int:
+    """The exponent of `-icount` with which an instruction takes at least four ticks of a clock."""
+    return math.ceil(math.log2(4e9 / ticks_hz))
+
+
+def instructions_of(shift: int, ticks: int, ticks_hz: int) -> int:
+    """How many instructions took so many ticks under `-icount shift=SHIFT`."""
+    return round(ticks * 1_000_000_000 / (ticks_hz << shift))
 
 
 RUNNER = QemuRunner
