@@ -135,6 +135,7 @@ def write(plan: ExecutionPlan, directory: Path, io: Io | None = None) -> Path:
 def _values(plan: ExecutionPlan, model: ModelTables, io: Io | None) -> dict[str, Any]:
     """What the templates print."""
     inputs, outputs = _ports(plan, plan.graph.inputs, io), _ports(plan, plan.graph.outputs, io)
+    machine = plan.target.gcc[1:] if plan.target.family == "c" else ()
     compiled = [name for name in _runtime_sources(plan) if name.endswith((".c", ".S"))]
     return {
         "name": plan.graph.name,
@@ -152,6 +153,7 @@ def _values(plan: ExecutionPlan, model: ModelTables, io: Io | None) -> dict[str,
         "size": len(model.constants),
         "alignment": model.constants_alignment,
         "sources": ["model.c", "weights.c", *compiled],
+        "machine": "".join(f"{flag} " for flag in machine),
         "assembly": any(name.endswith(".S") for name in compiled),
     }
 

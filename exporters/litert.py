@@ -18,13 +18,14 @@ from fedtiny.exporters.tolerance import TOLERANCE_KEY
 PACKAGES = ("ai_edge_litert", "tflite_runtime")
 
 
-def interpreter(path: Path, reference: bool = True) -> Any:
+def interpreter(path: Path, reference: bool = True, threads: int = 1) -> Any:
     """Open a file in an interpreter, tensors allocated.
 
     Args:
         path: A `.tflite` file.
         reference: Use LiteRT's reference kernels, which are the int8 specification, and keep every
             tensor. Otherwise use its defaults (XNNPACK), whose integers may differ by some LSBs.
+        threads: How many it may use.
 
     Raises:
         RunnerError: Neither package is installed.
@@ -33,7 +34,7 @@ def interpreter(path: Path, reference: bool = True) -> Any:
     module = _module()
     if not path.is_file():
         raise UsageError(f"TensorFlow Lite file {str(path)!r} does not exist.")
-    options: dict[str, Any] = {"num_threads": 1}
+    options: dict[str, Any] = {"num_threads": threads}
     if reference:
         options["experimental_op_resolver_type"] = module.OpResolverType.BUILTIN_REF
         options["experimental_preserve_all_tensors"] = True
@@ -103,6 +104,15 @@ def tolerance_lsb(path: Path) -> int:
     if not isinstance(stated, int) or stated < 0:
         raise UsageError(f"the TFLite file has no metadata {TOLERANCE_KEY!r}; export it again.")
     return stated
+
+
+def package() -> str:
+    """The package that is used: the first of `PACKAGES` that is installed.
+
+    Raises:
+        RunnerError: None is.
+    """
+    return str(_module().__name__.partition(".")[0])
 
 
 def _module() -> Any:

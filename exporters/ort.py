@@ -44,21 +44,35 @@ def run(path: Path, graph: Graph, inputs: Mapping[str, NDArray[Any]]) -> dict[st
     return results
 
 
-def open_session(path: Path) -> Any:
-    """Open a file in onnxruntime, one thread.
+def module() -> Any:
+    """The package itself.
 
     Raises:
-        RunnerError: onnxruntime is not installed.
-        UsageError: The file is missing or onnxruntime does not accept it.
+        RunnerError: It is not installed.
     """
     try:
         import onnxruntime
     except ImportError as error:
         raise RunnerError("onnxruntime is not installed; install onnxruntime.") from error
+    return onnxruntime
+
+
+def open_session(path: Path, threads: int = 1) -> Any:
+    """Open a file in onnxruntime.
+
+    Args:
+        path: An `.onnx` or `.ort` file.
+        threads: How many it may use.
+
+    Raises:
+        RunnerError: onnxruntime is not installed.
+        UsageError: The file is missing or onnxruntime does not accept it.
+    """
+    onnxruntime = module()
     if not path.is_file():
         raise UsageError(f"ONNX file {str(path)!r} does not exist.")
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
         # onnxruntime folds a Pad into a pooling even where its own pooling then refuses it.

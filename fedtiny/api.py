@@ -14,9 +14,10 @@ from fedtiny.report.model import DeploymentReport
 from fedtiny.sparse_model import SparseModel
 
 if TYPE_CHECKING:
+    from fedtiny.benchmark.result import BenchResult
     from fedtiny.compiler.planner import RamMode
 
-__all__ = ["deployed", "export", "load", "train", "verify"]
+__all__ = ["bench", "deployed", "export", "load", "train", "verify"]
 
 
 def train(
@@ -86,3 +87,14 @@ def verify(
 ) -> DeploymentReport:
     """Hold an export to its golden vectors: `fedtiny verify`; see `fedtiny.pipeline.verify`."""
     return pipeline.verify(Path(directory), runners, progress)
+
+
+def bench(
+    directory: str | Path,
+    against: Sequence[str] = (),
+    threads: Sequence[int] | None = None,
+    rounds: int = 50,
+    progress: Progress = SILENT,
+) -> BenchResult:
+    """Time an export beside stock runtimes: `fedtiny bench`; see `fedtiny.pipeline.bench`."""
+    return pipeline.bench(Path(directory), against, threads, rounds, progress)

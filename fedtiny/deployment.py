@@ -52,18 +52,22 @@ class Deployed:
         outputs: Of the model.
         layers: The output of every layer, in order.
         arena_bytes: Memory that an inference writes, on this machine.
+        arena_address: Where that memory is.
+        library: What the model was compiled into.
     """
 
     def __init__(self, library: Path) -> None:
-        self._library = ctypes.CDLL(str(library))
-        self.inputs = _tensors(self._library, "deployed_inputs")
-        self.outputs = _tensors(self._library, "deployed_outputs")
-        self.layers = _tensors(self._library, "deployed_layers")
-        self.arena_bytes = int(ctypes.c_uint32.in_dll(self._library, "deployed_arena_bytes").value)
-        alignment = int(ctypes.c_uint32.in_dll(self._library, "deployed_arena_alignment").value)
+        """Load what `build_library` built."""
+        self.library = ctypes.CDLL(str(library))
+        self.inputs = _tensors(self.library, "deployed_inputs")
+        self.outputs = _tensors(self.library, "deployed_outputs")
+        self.layers = _tensors(self.library, "deployed_layers")
+        self.arena_bytes = int(ctypes.c_uint32.in_dll(self.library, "deployed_arena_bytes").value)
+        alignment = int(ctypes.c_uint32.in_dll(self.library, "deployed_arena_alignment").value)
         memory = np.zeros(self.arena_bytes + alignment, np.uint8)
         start = -memory.ctypes.data % alignment
         self._arena = memory[start : start + self.arena_bytes]
+        self.arena_address = ctypes.c_void_p(self._arena.ctypes.data)
 
     def predict(self, *x: ArrayLike) -> Any:
         """Run the model.
@@ -140,22 +144,31 @@ class Deployed:
         sizes = [int(np.prod(i.shape)) * np.dtype(i.dtype).itemsize for i in self.outputs]
         result = np.zeros(sum(sizes), np.uint8)
         call = (
-            ctypes.c_void_p(self._arena.ctypes.data),
+            self.arena_address,
             ctypes.c_void_p(data.ctypes.data),
             ctypes.c_void_p(result.ctypes.data),
         )
         if tap is None:
-            status = self._library.model_invoke(*call)
+            status = self.library.model_invoke(*call)
         else:
-            status = self._library.deployed_tap(*call, tap)
-        if status:
-            name = _STATUS[status] if 0 < status < len(_STATUS) else str(status)
-            raise RunnerError(f"the exported model failed with FEDTINY_ERROR_{name}.")
+            status = self.library.deployed_tap(*call, tap)
+        raise_on(status)
         parts = np.split(result, np.cumsum(sizes)[:-1])
         return [
             part.view(info.dtype).reshape(info.shape)
             for part, info in zip(parts, self.outputs, strict=True)
         ]
+
+
+def raise_on(status: int) -> None:
+    """Raise what a status other than FEDTINY_OK means.
+
+    Raises:
+        RunnerError: There was an error.
+    """
+    if status:
+        name = _STATUS[status] if 0 < status < len(_STATUS) else str(status)
+        raise RunnerError(f"the exported model failed with FEDTINY_ERROR_{name}.")
 
 
 def deployed(directory: str | Path) -> Deployed:
@@ -171,7 +184,7 @@ def deployed(directory: str | Path) -> Deployed:
     folder = Path(directory) / "c"
     if not (folder / "model.h").is_file():
         raise UsageError(f"{str(directory)!r} is no export folder with C: it has no c/model.h.")
-    return Deployed(_library(folder))
+    return Deployed(build_library(folder))
 
 
 class _Tensor(ctypes.Structure):
@@ -205,12 +218,17 @@ def _tensors(library: ctypes.CDLL, symbol: str) -> tuple[TensorInfo, ...]:
     return tuple(found)
 
 
-def _library(folder: Path) -> Path:
-    """Build a model into a shared library, or find it built."""
+def build_library(folder: Path) -> Path:
+    """Build an export's `c/` folder into a shared library of this machine, or find it built.
+
+    Raises:
+        RunnerError: There is no compiler, or it failed.
+    """
     sources = [path for path in sorted(folder.rglob("*.[cS]")) if path != folder / "main.c"]
     compiler = build.host_compiler()
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
-    digest = hashlib.sha256(version + "\0".join((*compiler, *build.FLAGS)).encode())
+    flags = (*build.FLAGS, *build.vector_flags())
+    digest = hashlib.sha256(version + "\0".join((*compiler, *flags)).encode())
     glue = resources.files("fedtiny") / "deployment.c"
     digest.update(glue.read_bytes())
     for path in sorted((*sources, *folder.rglob("*.h"))):
@@ -222,7 +240,7 @@ def _library(folder: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent) as work, resources.as_file(glue) as own:
             built = Path(work) / target.name
             files = [str(path) for path in (*sources, own)]
-            command = [*compiler, *build.FLAGS, f"-I{folder}", *files, "-o", str(built)]
+            command = [*compiler, *flags, f"-I{folder}", *files, "-o", str(built)]
             done = subprocess.run(command, capture_output=True, text=True, check=False)
             if done.returncode != 0:
                 raise RunnerError(f"the C compiler failed on {folder}:\n{done.stderr.strip()}")

@@ -85,6 +85,23 @@ def write(
     return report
 
 
+def read(directory: Path) -> tuple[DeploymentReport, Golden]:
+    """An export folder's report and golden vectors, its files as they were exported.
+
+    Raises:
+        UsageError: The folder is no export, or a file is missing or changed.
+    """
+    report = read_report(directory)
+    golden = Golden.load(directory / GOLDEN)
+    for artifact in report.artifacts:
+        path = directory / artifact.path
+        if not path.exists() or _fingerprint(path) != (artifact.bytes, artifact.sha256):
+            raise UsageError(
+                f"{str(path)!r} is missing or not what was exported; export the model again."
+            )
+    return report, golden
+
+
 def check(directory: Path, runners: Sequence[str], progress: Progress) -> DeploymentReport:
     """Hold an export's files and its C to its golden vectors.
 
@@ -95,11 +112,9 @@ def check(directory: Path, runners: Sequence[str], progress: Progress) -> Deploy
         UsageError: The folder is no export, or a runner's name is unknown.
         RunnerError: A runner is not available, or failed.
     """
-    report = read_report(directory)
-    golden = Golden.load(directory / GOLDEN)
+    report, golden = read(directory)
     target = profiles.target(report.target)
     paths = {artifact.format: directory / artifact.path for artifact in report.artifacts}
-    _check_intact(report, directory)
     chosen = [
         make_runner(name, target) for name in verification.runner_names(target.runner, runners)
     ]
@@ -177,15 +192,6 @@ def _fingerprint(path: Path) -> tuple[int, str]:
         size += len(data)
         digest.update(f"{file.relative_to(path).as_posix()}\0{len(data)}\0".encode() + data)
     return size, digest.hexdigest()
-
-
-def _check_intact(report: DeploymentReport, directory: Path) -> None:
-    for artifact in report.artifacts:
-        path = directory / artifact.path
-        if not path.exists() or _fingerprint(path) != (artifact.bytes, artifact.sha256):
-            raise UsageError(
-                f"{str(path)!r} is missing or not what was exported; export the model again."
-            )
 
 
 def _golden(plan: ExecutionPlan, real: NDArray[np.float32] | None, io: Io) -> Golden:

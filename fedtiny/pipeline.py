@@ -18,6 +18,7 @@ from fedtiny.progress import SILENT, Progress
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fedtiny.benchmark.result import BenchResult
     from fedtiny.compiler.ir import Graph
     from fedtiny.compiler.planner import RamMode
     from fedtiny.compiler.quantizer import Options
@@ -171,6 +172,35 @@ def verify(
     with new_file(directory / REPORT) as work:
         work.write_text(report.to_json(), "utf-8")
     return report
+
+
+def bench(
+    directory: Path,
+    against: Sequence[str] = (),
+    threads: Sequence[int] | None = None,
+    rounds: int = 50,
+    progress: Progress = SILENT,
+) -> BenchResult:
+    """Time an export's C program on this machine, in turns with stock runtimes.
+
+    Args:
+        directory: The export folder; nothing in it changes.
+        against: Names of files in `fedtiny/benchmark/contenders/`.
+        threads: How many threads each may use; every number is measured on its own. None: one, and
+            two where there are two processors.
+        rounds: How often each has its turn.
+        progress: Where to report.
+
+    Raises:
+        UsageError: The folder is no export or lacks a file, or a name is unknown.
+        RunnerError: A runtime or a compiler is missing, or failed.
+        MismatchError: Outputs differ from the reference.
+    """
+    from fedtiny import export_folder
+    from fedtiny.benchmark import race
+
+    report, golden = export_folder.read(directory)
+    return race.run(directory, report, golden, against, threads, rounds, progress)
 
 
 def demo(out: Path, progress: Progress = SILENT) -> list[DeploymentReport]:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,11 +51,11 @@ def verify_tflite(path: Path, model: ModelInfo, golden: Golden) -> list[Verifica
         reference: next(iter(litert.run(path, {name: golden.inputs}, reference).values()))
         for reference in (True, False)
     }
-    tolerance = _float_tolerance(golden)
-    exact = compare("litert", found[True], golden, tolerance)
-    if golden.lsb:
-        tolerance = _lsb_tolerance(litert.tolerance_lsb(path), golden)
-    return [exact, compare("litert-default", found[False], golden, tolerance)]
+    lsbs = litert.tolerance_lsb(path) if golden.lsb else 0
+    return [
+        compare("litert", found[True], golden, tolerance(golden)),
+        compare("litert-default", found[False], golden, tolerance(golden, lsbs)),
+    ]
 
 
 def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> list[Verification]:
@@ -62,16 +63,26 @@ def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> list[Verificati
     from fedtiny.exporters import ort
 
     session = ort.open_session(path)
+    x = to_onnx(model, golden.inputs)
+    y = from_onnx(model, session.run(None, {session.get_inputs()[0].name: x})[0])
+    lsbs = ort.tolerance_lsb(session) if golden.lsb else 0
+    return [compare("onnxruntime", y, golden, tolerance(golden, lsbs))]
+
+
+def to_onnx(model: ModelInfo, x: NDArray[Any]) -> NDArray[Any]:
+    """Inputs of the exported program `(N, ...)` as ONNX files of ours take them."""
+    from fedtiny.exporters import ort
+
     inputs = _quantization(model.input)
-    x = golden.inputs if inputs is None else dequantize_values(golden.inputs, inputs)
-    y = ort.to_nhwc(session.run(None, {session.get_inputs()[0].name: ort.to_nchw(x)})[0])
-    outputs = _quantization(model.output)
-    if outputs is not None:
-        y = quantize_values(y, outputs)
-    tolerance = _float_tolerance(golden)
-    if golden.lsb:
-        tolerance = _lsb_tolerance(ort.tolerance_lsb(session), golden)
-    return [compare("onnxruntime", y, golden, tolerance)]
+    return ort.to_nchw(x if inputs is None else dequantize_values(x, inputs))
+
+
+def from_onnx(model: ModelInfo, y: NDArray[Any]) -> NDArray[Any]:
+    """Outputs of ONNX files of ours, as the exported program gives them."""
+    from fedtiny.exporters import ort
+
+    outputs, y = _quantization(model.output), ort.to_nhwc(y)
+    return y if outputs is None else quantize_values(y, outputs)
 
 
 def verify_c(
@@ -105,7 +116,7 @@ def verify_c(
                 task.advance()
     outputs = np.concatenate([np.asarray(run.outputs[0]) for run in runs])
     verification = compare(
-        runner.name, outputs, golden, _float_tolerance(golden), first_divergence(runs, golden)
+        runner.name, outputs, golden, tolerance(golden), first_divergence(runs, golden)
     )
     return Proof(verification, build, tuple(runs))
 
@@ -182,14 +193,15 @@ def _quantization(tensor: TensorInfo) -> Quantization | None:
     return per_tensor(tensor.scale, tensor.zero_point)
 
 
-def _lsb_tolerance(lsbs: int, golden: Golden) -> float:
-    """A number of LSBs in the outputs' own unit; real outputs are rounded to float32."""
-    return float(lsbs) if golden.lsb == 1.0 else lsbs * golden.lsb * (1 + 1e-6)
+def tolerance(golden: Golden, lsbs: int = 0) -> float:
+    """Greatest difference of outputs that counts as equal, in the outputs' own unit.
 
-
-def _float_tolerance(golden: Golden) -> float:
-    if golden.lsb:
-        return 0.0
+    Args:
+        golden: What they should be.
+        lsbs: By how many LSBs a runtime may round the outputs of an int8 program otherwise.
+    """
+    if golden.lsb:  # real numbers of an int8 program are rounded to float32
+        return float(lsbs) if golden.lsb == 1.0 else lsbs * golden.lsb * (1 + 1e-6)
     return FLOAT_TOLERANCE * max(1e-6, float(np.abs(golden.outputs.astype(np.float64)).max()))
 
 

@@ -61,7 +61,8 @@ def host_features() -> tuple[str, ...]:
     return ("avx2",) if {"avx2", "fma"} <= set(flags) else ()
 
 
-def _vectors() -> tuple[str, ...]:
+def vector_flags() -> tuple[str, ...]:
+    """Compiler flags for the vectors that this machine has beyond its baseline."""
     return ("-mavx2", "-mfma") if "avx2" in host_features() else ()
 
 
@@ -77,7 +78,7 @@ def shared_library(sanitize: bool = False) -> Path:
         RunnerError: There is no compiler, or it failed.
     """
     compiler = host_compiler()
-    command = [*compiler, *FLAGS, *_vectors(), *(SANITIZE if sanitize else ()), f"-I{ROOT}"]
+    command = [*compiler, *FLAGS, *vector_flags(), *(SANITIZE if sanitize else ()), f"-I{ROOT}"]
     command += [f"-I{ROOT / 'include'}"]
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
     digest = hashlib.sha256(version + "\0".join(command).encode())

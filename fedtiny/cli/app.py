@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from fedtiny.cli.bench import bench
 from fedtiny.cli.boundary import Group, output_options
 from fedtiny.cli.data import data
 from fedtiny.cli.demo import demo
@@ -42,7 +43,7 @@ def fedtiny() -> None:
     """Train one sparse model on many devices' private data; compile it; prove that it fits."""
 
 
-for _command in (train, export, verify, report, devices, data, demo):
+for _command in (train, export, verify, bench, report, devices, data, demo):
     fedtiny.add_command(_command)
 
 __all__ = ["export", "fedtiny"]

@@ -78,7 +78,7 @@ def test_the_arena_is_used_to_its_last_byte_and_no_further(network, fed, tmp_pat
         data = np.ascontiguousarray(inputs["input"])
         result = np.zeros(graph[graph.outputs[0]].size, np.int8)
         pointers = [ctypes.c_void_p(a.ctypes.data) for a in (arena, data, result)]
-        assert model._library.model_invoke(*pointers) == 0
+        assert model.library.model_invoke(*pointers) == 0
         changed = arena != fill
         touched = changed if touched is None else touched | changed
     assert built.target.pointer_bytes == ctypes.sizeof(ctypes.c_void_p)

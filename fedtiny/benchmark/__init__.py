@@ -1,0 +1,1 @@
+"""Times an export's C program beside stock runtimes, on this machine."""

@@ -1,0 +1,1 @@
+"""Who can be timed: a file that defines `CONTENDER` is one, named after the file."""
