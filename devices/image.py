@@ -17,6 +17,9 @@ from fedtiny.errors import RunnerError, UsageError
 EXAMPLE = "main.c"
 """The export's example program; it is not part of an image."""
 
+FOLDER = "bare_metal"
+"""The export's example image; neither is its folder part of one."""
+
 SUPPORT = Path(str(importlib.resources.files("fedtiny.devices"))) / "support"
 
 
@@ -57,13 +60,18 @@ def build_bare(
     """
     objects = _compile(toolchain, source, work, harness, define)
     script = work / "image.ld"
-    text = (SUPPORT / "image.ld").read_text(encoding="utf-8")
-    for name, value in vars(memory).items():
-        text = text.replace(f"@{name.upper()}@", f"0x{value:x}")
-    script.write_text(text, encoding="utf-8")
+    script.write_text(linker_script(memory), encoding="utf-8")
     image = work / "image.elf"
     toolchain.link(objects, image, script, entry, keep)
     return _measure(toolchain, image)
+
+
+def linker_script(memory: MemoryMap) -> str:
+    """The text of a linker script for a machine's memory."""
+    text = (SUPPORT / "image.ld").read_text(encoding="utf-8")
+    for name, value in vars(memory).items():
+        text = text.replace(f"@{name.upper()}@", f"0x{value:x}")
+    return text
 
 
 def build_host(toolchain: Toolchain, source: Path, work: Path, harness: Sequence[str]) -> BuildInfo:
@@ -94,7 +102,8 @@ def model_sources(source: Path) -> list[Path]:
     if not (source / "model.h").is_file():
         raise UsageError(f"{source} is not an exported C program: it has no model.h.")
     files = [path for path in source.rglob("*") if path.suffix in (".c", ".S") and path.is_file()]
-    return sorted(path for path in files if path != source / EXAMPLE)
+    others = source / EXAMPLE, source / FOLDER
+    return sorted(p for p in files if p not in others and p.parent not in others)
 
 
 def _compile(

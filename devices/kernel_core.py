@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.devices import toolchains
 from fedtiny.devices.elf import Elf
-from fedtiny.devices.image import SUPPORT
+from fedtiny.devices.image import SUPPORT, MemoryMap, linker_script
 from fedtiny.devices.profiles import Target
 from fedtiny.errors import RunnerError
 from fedtiny.runtime import build, host, table
@@ -223,17 +223,8 @@ def _build(toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Pat
     if not toolchain.memory:
         objects.append(work / "library_memory.o")
         toolchain.compile(SUPPORT / "libc" / "memory.c", objects[-1], include)
-    text = (SUPPORT / "image.ld").read_text("utf-8")
-    parts = {
-        "FLASH_ORIGIN": FLASH,
-        "FLASH_BYTES": FLASH_BYTES,
-        "RAM_ORIGIN": RAM,
-        "RAM_BYTES": RAM_BYTES,
-    }
-    for part, value in parts.items():
-        text = text.replace(f"@{part}@", f"0x{value:x}")
     script = work / "image.ld"
-    script.write_text(text, "utf-8")
+    script.write_text(linker_script(MemoryMap(FLASH, FLASH_BYTES, RAM, RAM_BYTES)), "utf-8")
     symbols = [kernel.symbol for kernel in kernels]
     toolchain.link(objects, work / "image.elf", script, symbols[0], symbols)
     return Elf.load(work / "image.elf")

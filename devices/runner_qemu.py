@@ -68,13 +68,11 @@ class QemuRunner(Runner):
         if (reason := self.unavailable()) is not None:
             raise RunnerError(reason)
         settings = self._settings
-        names = ("flash_origin", "flash_bytes", "ram_origin", "ram_bytes")
-        memory = MemoryMap(*(int(settings[name]) for name in names))
         return build_bare(
             toolchains.find(self.target, self.argument),
             source,
             work,
-            memory,
+            memory_map(self.target),
             entry="Reset_Handler",
             harness=("startup_cortex_m.c", "firmware.c", str(settings["board"])),
             define=(
@@ -134,6 +132,13 @@ def instruction_shift(ticks_hz: int) -> int:
 def instructions_of(shift: int, ticks: int, ticks_hz: int) -> int:
     """How many instructions took so many ticks under `-icount shift=SHIFT`."""
     return round(ticks * 1_000_000_000 / (ticks_hz << shift))
+
+
+def memory_map(target: Target) -> MemoryMap:
+    """The memory of a target's board."""
+    settings = target.emulators["qemu"]
+    names = ("flash_origin", "flash_bytes", "ram_origin", "ram_bytes")
+    return MemoryMap(*(int(settings[name]) for name in names))
 
 
 RUNNER = QemuRunner

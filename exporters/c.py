@@ -2,7 +2,9 @@
 
 c/model.h model.c weights.c     the model (model.h is all that an application includes)
 c/fedtiny/ c/src/ c/kernels/    the runtime: headers, executor, only the kernels used
-c/main.c Makefile CMakeLists.txt
+c/sources.mk                    what to compile, for makefiles
+c/main.c Makefile CMakeLists.txt    an example for a PC, the library `model`
+c/bare_metal/                   an image for a Cortex-M (see bare_metal.py)
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from fedtiny.compiler.plan import ExecutionPlan, Layer, row_count
 from fedtiny.compiler.serialize import C_TYPES, FEED_ENTRY, AccessRow, Member, ModelTables, tables
 from fedtiny.errors import UsageError
+from fedtiny.exporters import bare_metal
 from fedtiny.files import new_directory
 from fedtiny.runtime import table
 
@@ -37,7 +40,15 @@ LITERAL_BYTES = 22
 """Of a string in a line, each at most four columns."""
 
 _MARKER = "model.h"
-_TEMPLATES = ("model.h", "model.c", "weights.c", "main.c", "Makefile", "CMakeLists.txt")
+_TEMPLATES = (
+    "model.h",
+    "model.c",
+    "weights.c",
+    "main.c",
+    "sources.mk",
+    "Makefile",
+    "CMakeLists.txt",
+)
 _HEADERS = ("fedtiny.h", "kernels.h")
 _PARTS = "fedtiny/parts.h"
 _EXECUTOR = ("src/run.c", "src/memory.c")
@@ -120,8 +131,13 @@ def write(plan: ExecutionPlan, directory: Path, io: Io | None = None) -> Path:
     sources = _runtime_sources(plan)
     folder = Path(directory) / "c"
     with new_directory(folder, _MARKER) as work:
-        for name in _TEMPLATES:
-            text = _environment().get_template(f"{name}.jinja").render(values)
+        texts = {name: _rendered(name, values) for name in _TEMPLATES}
+        if bare_metal.has(plan.target):
+            texts |= bare_metal.texts(
+                plan.target, lambda name, more: _rendered(name, values | more)
+            )
+        for name, text in texts.items():
+            (work / name).parent.mkdir(exist_ok=True)
             (work / name).write_text(text, "utf-8", newline="\n")
         for name, source in sources.items():
             target = work / name
@@ -132,11 +148,16 @@ def write(plan: ExecutionPlan, directory: Path, io: Io | None = None) -> Path:
     return folder
 
 
+def _rendered(name: str, values: dict[str, Any]) -> str:
+    return _environment().get_template(f"{name}.jinja").render(values)
+
+
 def _values(plan: ExecutionPlan, model: ModelTables, io: Io | None) -> dict[str, Any]:
     """What the templates print."""
     inputs, outputs = _ports(plan, plan.graph.inputs, io), _ports(plan, plan.graph.outputs, io)
     machine = plan.target.gcc[1:] if plan.target.family == "c" else ()
-    compiled = [name for name in _runtime_sources(plan) if name.endswith((".c", ".S"))]
+    runtime = _runtime_sources(plan)
+    compiled = [name for name in runtime if name.endswith((".c", ".S"))]
     return {
         "name": plan.graph.name,
         "target": plan.target.name,
@@ -154,6 +175,8 @@ def _values(plan: ExecutionPlan, model: ModelTables, io: Io | None) -> dict[str,
         "alignment": model.constants_alignment,
         "sources": ["model.c", "weights.c", *compiled],
         "machine": "".join(f"{flag} " for flag in machine),
+        "headers": sorted({*runtime, _PARTS} - set(compiled)),
+        "bare_metal": bare_metal.has(plan.target),
         "assembly": any(name.endswith(".S") for name in compiled),
     }
 

@@ -60,6 +60,7 @@ def export(
     equalize: bool | None = None,
     correct_bias: bool | None = None,
     ram: RamMode = "balanced",
+    feed: bool = False,
     progress: Progress = SILENT,
 ) -> DeploymentReport:
     """Compile a model: `fedtiny export`; see `fedtiny.pipeline.export`."""
@@ -78,6 +79,7 @@ def export(
         equalize=equalize,
         correct_bias=correct_bias,
         ram=ram,
+        feed=feed,
         progress=progress,
     )
 

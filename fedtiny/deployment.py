@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fedtiny.compiler.quantization import dequantize_values, per_tensor, quantize_values
 from fedtiny.devices.cache import cache_folder
+from fedtiny.devices.image import model_sources
 from fedtiny.errors import RunnerError, UsageError
 from fedtiny.runtime import build
 
@@ -224,7 +225,7 @@ def build_library(folder: Path) -> Path:
     Raises:
         RunnerError: There is no compiler, or it failed.
     """
-    sources = [path for path in sorted(folder.rglob("*.[cS]")) if path != folder / "main.c"]
+    sources = model_sources(folder)
     compiler = build.host_compiler()
     version = subprocess.run([*compiler, "--version"], capture_output=True, check=False).stdout
     flags = (*build.FLAGS, *build.vector_flags())

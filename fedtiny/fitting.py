@@ -56,13 +56,17 @@ def hint(export: Export, report: DeploymentReport) -> str:
         export: The model that does not fit.
         report: Its report, with the budgets that it exceeds.
     """
-    whole, target = export.compiled.whole, export.compiled.plan.target
-    if _fits(compile_graph(whole, target, device=export.device), report):
+    whole, plan = export.compiled.whole, export.compiled.plan
+
+    def compiled(graph: Graph) -> Compiled:
+        return compile_graph(graph, plan.target, device=export.device, fed=plan.fed)
+
+    if _fits(compiled(whole), report):
         return "it fits with --ram balanced"
     for density in DENSITIES:
         if density >= report.model.density:
             continue
-        if _fits(compile_graph(export.pruned(density), target, device=export.device), report):
+        if _fits(compiled(export.pruned(density)), report):
             return f"it fits with --density {density}"
     return "no density fits: use a smaller input or fewer channels"
 

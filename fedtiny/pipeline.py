@@ -72,6 +72,7 @@ def export(
     equalize: bool | None = None,
     correct_bias: bool | None = None,
     ram: RamMode = "balanced",
+    feed: bool = False,
     progress: Progress = SILENT,
 ) -> DeploymentReport:
     """Compile a model for a target or a device and write the export folder.
@@ -95,6 +96,8 @@ def export(
         equalize: Whether to equalize channels across layers; None decides on the samples.
         correct_bias: Whether to correct biases; None decides on the samples.
         ram: What the schedule saves; see `fedtiny.compiler.planner.plan`.
+        feed: The program takes its one input row by row (`model_push_row`) and keeps no more of it
+            than its layers still need.
         progress: Where to report.
 
     Returns:
@@ -131,7 +134,7 @@ def export(
         )
         graph = lowering.final(density)
         task.advance(1, "planning")
-        compiled = compile_graph(graph, chip, ram, board)
+        compiled = compile_graph(graph, chip, ram, board, feed)
         task.advance()
     request = Request(compiled.graph, compiled.plan, lowering.dtype, _io(graph, io))
     chosen = accepted(request, formats)

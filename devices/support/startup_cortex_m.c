@@ -7,7 +7,7 @@ extern uint32_t __stack, __data_load, __data_start, __data_end, __bss_start, __b
 
 void Reset_Handler(void);
 void Fault_Handler(void);
-void SysTick_Handler(void);
+__attribute__((weak)) void SysTick_Handler(void); /* where nothing counts with it */
 
 typedef void (*vector)(void);
 

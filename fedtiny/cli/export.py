@@ -99,6 +99,12 @@ def _formats(
     show_default=True,
     help="What to save, memory or instructions; balanced with --device: the fastest that fits.",
 )
+@click.option(
+    "--feed",
+    is_flag=True,
+    help="The C program takes its input row by row (model_push_row), and keeps only rows that are "
+    "still needed.",
+)
 @output_options
 def export(
     model: Path,
@@ -115,6 +121,7 @@ def export(
     equalize: bool | None,
     correct_bias: bool | None,
     ram: Literal["min", "balanced", "speed"],
+    feed: bool,
 ) -> int:
     """Compile MODEL for a target or a device.
 
@@ -144,6 +151,7 @@ def export(
             equalize=equalize,
             correct_bias=correct_bias,
             ram=ram,
+            feed=feed,
             progress=run.progress,
         )
         return run.finish(report)

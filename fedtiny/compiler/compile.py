@@ -32,7 +32,11 @@ class Compiled:
 
 
 def compile_graph(
-    whole: Graph, target: Target, ram: RamMode = "balanced", device: DeviceProfile | None = None
+    whole: Graph,
+    target: Target,
+    ram: RamMode = "balanced",
+    device: DeviceProfile | None = None,
+    fed: bool = False,
 ) -> Compiled:
     """Drop dead channels and plan; of several widths, the best plan by what `ram` asks for.
 
@@ -41,6 +45,7 @@ def compile_graph(
         target: As for `plan`.
         ram: As for `plan`; `"min"` compares arenas, the others predicted instructions.
         device: As for `plan`; plans that fit it come first.
+        fed: As for `plan`.
 
     Raises:
         UnsupportedError: As for `plan`.
@@ -51,7 +56,7 @@ def compile_graph(
         graph = narrow_channels(whole, multiple)
         if all(_widths(graph) != _widths(other) for other in graphs):
             graphs.append(graph)
-    made = [Compiled(whole, graph, plan(graph, target, ram, device=device)) for graph in graphs]
+    made = [Compiled(whole, graph, plan(graph, target, ram, fed, device)) for graph in graphs]
     return made[0] if len(made) == 1 else min(made, key=lambda item: _rank(item.plan, ram, device))
 
 

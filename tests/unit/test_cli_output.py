@@ -89,7 +89,7 @@ def test_options_reach_the_pipeline(pipeline):
         return make_report()
 
     pipeline.export = export
-    words = ["--format", "c, onnx,c", "--density", "0.05", "--ram", "min"]
+    words = ["--format", "c, onnx,c", "--density", "0.05", "--ram", "min", "--feed"]
     assert run(*EXPORT, *words).exit_code == 0
     seen.pop("progress")
     assert str(seen.pop("out")) == "out"
@@ -97,6 +97,7 @@ def test_options_reach_the_pipeline(pipeline):
         "path": "model.onnx", "target": "cortex-m4", "device": None, "formats": ("c", "onnx"),
         "dtype": None, "io": None, "density": 0.05, "pattern": None, "calibration": None,
         "calibration_method": "minmax", "equalize": None, "correct_bias": None, "ram": "min",
+        "feed": True,
     }  # fmt: skip
 
 

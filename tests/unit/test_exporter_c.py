@@ -16,6 +16,7 @@ from fedtiny.compiler.planner import plan
 from fedtiny.compiler.quantization import dequantize_values
 from fedtiny.compiler.reference import execute
 from fedtiny.compiler.serialize import tables
+from fedtiny.devices.image import model_sources
 from fedtiny.devices.profiles import target
 from fedtiny.errors import UsageError
 from fedtiny.exporters import c as exporter
@@ -105,13 +106,13 @@ def test_the_header_is_cpp(exported, case, tmp_path):
 def test_it_compiles_for_a_cortex_m(tmp_path):
     folder = write(plan(small(density=0.1), target("cortex-m4")), tmp_path)
     compiler = ["arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb"]
-    for path in sorted(p for p in folder.rglob("*.[cS]") if p.name != "main.c"):
+    for path in model_sources(folder):
         file = path.relative_to(folder).as_posix()
         compile_c(compiler, folder, [file], *STRICT[:4], "-c", "-o", str(tmp_path / "out.o"))
 
 
 def shared_library(folder: Path, place: Path) -> ctypes.CDLL:
-    sources = [str(p) for p in sorted(folder.rglob("*.[cS]")) if p.name != "main.c"]
+    sources = [str(path) for path in model_sources(folder)]
     compile_c([GCC], folder, sources, "-shared", "-fPIC", "-ffp-contract=off", "-o", str(place))
     return ctypes.CDLL(str(place))
 
@@ -208,12 +209,12 @@ def test_only_what_the_model_uses_is_there(tmp_path):
     kernels = {p.stem for p in folder.glob("kernels/*")}
     assert kernels == {layer.kernel.name for layer in built.layers}
     assert {p.name for p in folder.iterdir()} == {
-        *("model.h", "model.c", "weights.c", "main.c", "Makefile", "CMakeLists.txt"),
+        *("model.h", "model.c", "weights.c", "main.c", "sources.mk", "Makefile", "CMakeLists.txt"),
         *("fedtiny", "src", "kernels"),
     }
-    listed = (folder / "Makefile").read_text()
+    listed = (folder / "sources.mk").read_text()
     cmake = (folder / "CMakeLists.txt").read_text()
-    for path in folder.rglob("*.c"):
+    for path in model_sources(folder):
         assert path.relative_to(folder).as_posix() in listed
         assert path.relative_to(folder).as_posix() in cmake
 
