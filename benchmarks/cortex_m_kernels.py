@@ -137,7 +137,7 @@ def random_cases(depthwise: bool, count: int, seed: int, most: int) -> Iterator[
 def with_smaller_weights(graph: Graph, divisor: int) -> Graph:
     """Weights of networks are small next to their largest; how small decides the groups of some."""
     weights = graph[graph.nodes[0].inputs[1]]
-    smaller = np.trunc(weights.value / divisor).astype(np.int8)
+    smaller = np.trunc(weights.value.astype(np.int64) / divisor).astype(np.int8)
     return graph.rewrite(graph.nodes, [replace(weights, data=smaller)])
 
 

@@ -76,7 +76,8 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
     if kernel.dtype == "int8":
         np.testing.assert_array_equal(result.outputs[0], expected)
     else:
-        np.testing.assert_allclose(result.outputs[0], expected, rtol=1e-4, atol=1e-4)
+        found = result.outputs[0].astype(np.float64)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     assert result.layer_instructions is not None
     index = next(i for i, layer in enumerate(plan.layers) if layer.kernel.name == kernel.name)
     return result.layer_instructions[index]
@@ -93,7 +94,7 @@ def figures(
                 continue
             skips = "dense" not in kernel.patterns or kernel.packing == "pairs"
             for density in (*DENSITIES, 1.0) if skips else (1.0,):
-                graph = single_node.BUILDERS[op](replace(case, density=density), kernel.dtype)  # type: ignore[arg-type]
+                graph = single_node.BUILDERS[op](replace(case, density=density), kernel.dtype)
                 node = graph.nodes[0]
                 if kernel not in table.candidates(node, graph, target.isa):
                     continue

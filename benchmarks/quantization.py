@@ -22,7 +22,7 @@ import torch
 from fedtiny import pipeline
 from fedtiny.compiler.quantizer import Options
 from fedtiny.data import load_dataset
-from fedtiny.evaluation import graph_accuracy
+from fedtiny.evaluation import graph_quality
 from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.run_folder import RunFolder
 from fedtiny.source import open_source
@@ -82,13 +82,13 @@ def main() -> None:
             real: float | None = None
             line = ""
             for calibration, options in WAYS.values():
-                lowering = pipeline.Lowering(source, "int8", calibration, options)
+                lowering = pipeline.Lowering(source, "int8", calibration, options, "unstructured")
                 if real is None:
                     graph = lowering.real(None)
                     assert graph is not None
-                    real = 100 * graph_accuracy(graph, test, "float")
+                    real = 100 * graph_quality(graph, test, "float")
                     line = f"{network:16}{density:8g}{real:8.2f}"
-                found = 100 * graph_accuracy(lowering.final(None), test, "int8")
+                found = 100 * graph_quality(lowering.final(None), test, "int8")
                 line += f"{f'{found:.2f} ({real - found:+.2f})':>16}"
             print(line, flush=True)
 

@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -105,7 +105,7 @@ def train_once(module: nn.Module, data: Dataset) -> None:
 
 def compare(rounds: int, repeats: int) -> None:
     """Print rounds a minute."""
-    contestants = {
+    contestants: dict[str, Callable[[], list[float]]] = {
         "engine": lambda: engine(rounds),
         "loop, 1 thread": lambda: loop(rounds, 1),
         "loop, 2 threads": lambda: loop(rounds, 2),

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fedtiny import evaluation, fitting, verification
 from fedtiny.compiler.plan import ExecutionPlan
+from fedtiny.compiler.quantization import dequantize_values
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices import profiles
 from fedtiny.devices.runner import BuildInfo, make_runner
@@ -195,11 +196,19 @@ def _fingerprint(path: Path) -> tuple[int, str]:
 
 
 def _golden(plan: ExecutionPlan, real: NDArray[np.float32] | None, io: Io) -> Golden:
-    """Golden vectors from real inputs where there are any, else from seeded noise."""
+    """Golden vectors from real inputs where there are any, else from seeded noise.
+
+    The noise of an int8 input takes all of its values.
+    """
     graph = plan.graph
     if real is None:
-        shape = (GOLDEN_VECTORS, *graph[graph.inputs[0]].shape[1:])
-        real = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+        source = graph[graph.inputs[0]]
+        shape, random = (GOLDEN_VECTORS, *source.shape[1:]), np.random.default_rng(0)
+        if source.quantization is None:
+            real = random.standard_normal(shape).astype(np.float32)
+        else:
+            drawn = random.integers(-128, 128, shape).astype(np.int8)
+            real = dequantize_values(drawn, source.quantization)
     layers = tuple((layer.name, layer.node.output) for layer in plan.layers)
     return make_golden(graph, layers, real[:GOLDEN_VECTORS], io)
 

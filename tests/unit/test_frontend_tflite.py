@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +20,6 @@ from fedtiny.exporters import litert, tflite
 from tests.graph_strategies import graphs, samples
 from tests.tflite_files import TfliteFile, blocks_1x4, csr
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-MODELS = Path(os.environ.get("FEDTINY_MODELS", REPOSITORY.parent / "shared" / "models"))
-MLPERF_TINY = ("ad01_int8", "kws_ref_model", "pretrainedResnet_quant")
 RELAXED = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
@@ -57,27 +53,6 @@ def check_equal(data: bytes, folder: Path, count: int = 5) -> Graph:
         else:
             np.testing.assert_allclose(ours[name], theirs[name], 1e-5, 1e-5, err_msg=name)
     return graph
-
-
-def mlperf_tiny(name: str) -> bytes:
-    path = MODELS / "mlperf_tiny" / f"{name}.tflite"
-    if not path.is_file():
-        pytest.skip(f"{path} is absent; set FEDTINY_MODELS to the folder of the models")
-    return path.read_bytes()
-
-
-@pytest.mark.quick
-@pytest.mark.parametrize("name", MLPERF_TINY)
-def test_mlperf_tiny_every_tensor(name, tmp_path):
-    data = mlperf_tiny(name)
-    graph = check_equal(data, tmp_path, 20)
-    assert all(graph[n].dtype == "int8" for node in graph.nodes for n in node.outputs)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", MLPERF_TINY)
-def test_mlperf_tiny_many_inputs(name, tmp_path):
-    check_equal(mlperf_tiny(name), tmp_path, 100)
 
 
 def is_read(graph: Graph) -> bool:
