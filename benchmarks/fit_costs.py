@@ -16,6 +16,7 @@ import re
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from scipy.optimize import nnls
@@ -59,7 +60,11 @@ def layers(kernel: Kernel) -> list[Case]:
             seed=seed,
         )
         if kernel.op == "fully_connected":
-            case = replace(case, size=(1, 1, rng.choice([16, 64, 100, 256, 640])))
+            scales: Literal["one", "outputs"] = (
+                "outputs" if kernel.packing == "fully_connected_channels" else "one"
+            )
+            width = rng.choice([16, 64, 100, 256, 640])
+            case = replace(case, size=(1, 1, width), scales=scales)
         elif kernel.packing.endswith(("global_average_pool2d", "global_max_pool2d")):
             case = replace(case, kernel=case.size[:2], stride=(1, 1), padding=NONE)
         elif kernel.op in ("average_pool2d", "max_pool2d"):

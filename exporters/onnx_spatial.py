@@ -42,19 +42,29 @@ def pad(writer: Writer, node: Node) -> list[Step]:
 
 
 def resize(writer: Writer, node: Node) -> list[Step]:
-    """Resize of rows and columns to a given size."""
+    """Resize of rows and columns, by scales where these say the size exactly.
+
+    Sizes of two axes leave the batch free too, but onnxruntime loses them where it moves a
+    transpose.
+    """
     a = node.attributes
     assert isinstance(a, ResizeBilinear | ResizeNearest)
+    before = np.array(writer.graph[node.inputs[0]].shape[1:3], np.float32)
     size = np.array(writer.graph[node.output].shape[1:3], np.int64)
-    sizes = writer.initializer(f"{node.name}/sizes", size)
+    scales = size.astype(np.float32) / before
     where = "half_pixel" if a.half_pixel_centers else "asymmetric"
     where = "align_corners" if a.align_corners else where
-    attributes = {"axes": [2, 3], "coordinate_transformation_mode": where, "mode": "linear"}
+    attributes = {"coordinate_transformation_mode": where, "mode": "linear"}
     if isinstance(a, ResizeNearest):
         rounds = a.align_corners or a.half_pixel_centers
         attributes["mode"] = "nearest"
         attributes["nearest_mode"] = "round_prefer_ceil" if rounds else "floor"
-    return [("Resize", ["", "", sizes], attributes)]
+    products = before * scales, before.astype(np.float64) * scales.astype(np.float64)
+    if all(np.array_equal(np.floor(product), size) for product in products):
+        factors = np.array([1, 1, *scales], np.float32)
+        return [("Resize", ["", writer.initializer(f"{node.name}/scales", factors)], attributes)]
+    sizes = writer.initializer(f"{node.name}/sizes", size)
+    return [("Resize", ["", "", sizes], attributes | {"axes": [2, 3]})]
 
 
 def transpose(writer: Writer, node: Node) -> list[Step]:

@@ -60,7 +60,8 @@ _INT8_VERSIONS = {
     **INT8_VERSIONS,
     **spatial.INT8_VERSIONS,
 }
-
+PER_OUTPUT_VERSION = 12
+"""Of FULLY_CONNECTED whose int8 weights have a scale for every output."""
 
 Io = Literal["int8", "float32"]
 
@@ -320,7 +321,10 @@ class _Writer:
                 options.fusedActivationFunction = ACTIVATIONS[activation]
                 code = schema.BuiltinOperator.FULLY_CONNECTED
                 kind = schema.BuiltinOptions.FullyConnectedOptions
-                self.operator(code, inputs, outputs, kind, options)
+                scales = self.graph[node.inputs[1]].quantization
+                per_output = scales is not None and scales.axis is not None
+                version = PER_OUTPUT_VERSION if per_output else None
+                self.operator(code, inputs, outputs, kind, options, version)
             case Add(activation=activation):
                 options = schema.AddOptionsT()
                 options.fusedActivationFunction = ACTIVATIONS[activation]

@@ -287,7 +287,8 @@ class GraphBuilder:
         wide = self.tensors[x].shape[1]
         y = self.activation(f"{name}.out", (1, self.draw(st.integers(1, 5))))
         shape = (self.tensors[y].shape[1], wide)
-        constants = self.weights(name, shape, None, wide, *self.scales(x, y))
+        axis = self.draw(st.sampled_from([None, 0]), label="axis")
+        constants = self.weights(name, shape, axis, wide, *self.scales(x, y))
         return self.node(name, FullyConnected(self.fused()), [x, *constants], y)
 
     def softmax(self, x: str, name: str) -> str:

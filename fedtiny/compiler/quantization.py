@@ -230,8 +230,8 @@ def conv_multipliers(node: Node, graph: Graph) -> tuple[NDArray[np.int32], NDArr
     return np.array(multipliers, np.int32), np.array(shifts, np.int8)
 
 
-def fully_connected_scale(node: Node, graph: Graph) -> float:
-    """The factor `s_in * s_w / s_out` of a fully connected node, in double precision.
+def fully_connected_scales(node: Node, graph: Graph) -> NDArray[np.float64]:
+    """The factors `s_in * s_w / s_out` of a fully connected node, in double precision.
 
     The output is `clamp(round(acc * factor) + zero_point)` with `round` half away from zero and
     the product rounded to double first. TensorFlow Lite Micro and CMSIS-NN use
@@ -239,11 +239,17 @@ def fully_connected_scale(node: Node, graph: Graph) -> float:
     the specification.
 
     Args:
-        node: Its weights are `inputs[1]`, quantized per tensor.
+        node: Its weights are `inputs[1]`, quantized per tensor or per output.
         graph: Its graph, int8.
+
+    Returns:
+        Shape `(outputs,)`.
     """
     scale_in, scale_out = scale_of(graph, node.inputs[0]), scale_of(graph, node.output)
-    return scale_in * scale_of(graph, node.inputs[1]) / scale_out
+    weights = graph[node.inputs[1]]
+    scales = quantization_of(graph, weights.name).scale.astype(np.float64)
+    factors: NDArray[np.float64] = scale_in * scales / scale_out
+    return np.broadcast_to(factors, (weights.shape[0],))
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,7 @@ def _fully_connected_int8(graph: Graph, node: Node, x: Array, values: Mapping[st
     weights, bias = _constants(graph, node)
     wide, kernel = _exact(_centred(graph, node.inputs[0], x), weights)
     acc = (wide @ kernel.T).astype(np.int64) + bias
-    scaled = q.round_half_away(acc.astype(np.float64) * q.fully_connected_scale(node, graph))
+    scaled = q.round_half_away(acc.astype(np.float64) * q.fully_connected_scales(node, graph))
     return saturate(graph, node, scaled + q.zero_point_of(graph, node.output))
 
 

@@ -9,10 +9,11 @@ fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call) {
     const int32_t *bias = fedtiny_constant(call, p->bias);
     const int8_t *in = call->in[0];
     int8_t *out = call->out[0];
-    const uint64_t bits = (uint64_t)p->scale_high << 32 | p->scale_low;
-    double scale;
-    memcpy(&scale, &bits, sizeof scale);
-    for (uint32_t o = 0; o < p->outputs; o++, w += p->inputs) {
+    const uint32_t *words = fedtiny_constant(call, p->scales);
+    for (uint32_t o = 0; o < p->outputs; o++, w += p->inputs, words += 2) {
+        const uint64_t bits = (uint64_t)words[1] << 32 | words[0];
+        double scale;
+        memcpy(&scale, &bits, sizeof scale);
         int32_t acc = bias[o];
         for (uint32_t i = 0; i < p->inputs; i++) {
             acc += w[i] * (in[i] - p->input_zero_point);

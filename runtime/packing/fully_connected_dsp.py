@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
-from fedtiny.compiler.quantization import clamp_limits, fully_connected_scale, zero_point_of
+from fedtiny.compiler.quantization import clamp_limits, zero_point_of
 from fedtiny.runtime.contract import Constant, Packed, RowContract
 from fedtiny.runtime.packing import fully_connected, geometry, requantization
 
@@ -16,7 +16,9 @@ GROUP = 4
 
 def line(node: Node, graph: Graph) -> requantization.HighLine | None:
     """The node's requantization in one high multiplication, or None where none equals it."""
-    scale = fully_connected_scale(node, graph)
+    scale = fully_connected.single_scale(node, graph)
+    if scale is None:
+        return None
     weights, bias = geometry.weights_of(node, graph), graph[node.inputs[2]].value
     reach = requantization.reach(weights, bias, zero_point_of(graph, node.inputs[0]))
     function = requantization.round_once(scale, zero_point_of(graph, node.output))

@@ -6,14 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
-from fedtiny.compiler.quantization import clamp_limits, fully_connected_scale, zero_point_of
+from fedtiny.compiler.quantization import clamp_limits, zero_point_of
 from fedtiny.runtime.contract import Constant, Packed, RowContract
 from fedtiny.runtime.packing import fully_connected, geometry, requantization
 
 
 def line(node: Node, graph: Graph) -> requantization.Line | None:
     """The node's requantization as a line, or None where no line equals it."""
-    scale = fully_connected_scale(node, graph)
+    scale = fully_connected.single_scale(node, graph)
+    if scale is None:
+        return None
     bias = graph[node.inputs[2]].value
     weights = geometry.weights_of(node, graph)
     reach = requantization.reach(weights, bias, zero_point_of(graph, node.inputs[0]))
@@ -46,13 +48,18 @@ def contract(node: Node, graph: Graph) -> RowContract:
 
 def pack(node: Node, graph: Graph) -> Packed:
     """Weights in the graph's order, bias with the input's zero point folded in."""
+    packed = pack_weights(node, graph)
+    return Packed({**packed.params, **line_params(node, graph)}, packed.constants)
+
+
+def pack_weights(node: Node, graph: Graph) -> Packed:
+    """The same without the requantization."""
     weights = geometry.weights_of(node, graph)
     outputs, inputs = weights.shape
     params = {"inputs": inputs, "outputs": outputs, **geometry.clamp(node, graph)}
     comment = f"int8 {weights.shape}: (outputs, inputs)"
     bias = Constant("bias", geometry.folded_bias(node, graph), f"int32 ({outputs}), folded")
-    constants = (Constant("weights", weights.reshape(-1), comment), bias)
-    return Packed({**params, **line_params(node, graph)}, constants)
+    return Packed(params, (Constant("weights", weights.reshape(-1), comment), bias))
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from unittest import mock
 
 import numpy as np
@@ -72,6 +72,7 @@ class Case:
         zero_points: Of input and output.
         gain: Share of the int8 range that outputs use, roughly.
         powers: Scales are powers of two, so that many sums lie halfway between outputs.
+        scales: Of a fully connected layer's weights: one, or one an output.
         seed: Of weights, scales and data.
     """
 
@@ -87,6 +88,7 @@ class Case:
     zero_points: tuple[int, int] = (-3, 5)
     gain: float = 1.0
     powers: bool = False
+    scales: Literal["one", "outputs"] = "one"
     seed: int = 0
 
     def output(self) -> tuple[int, int]:
@@ -124,7 +126,7 @@ def _weights(
         return Tensor("weights", shape, dtype, None, values, pattern), 1.0
     values = (rng.integers(-127, 128, shape) * mask).astype(np.int8)
     channels = shape[axis]
-    per_tensor = len(shape) == 2
+    per_tensor = len(shape) == 2 and case.scales == "one"
     scale = rng.uniform(0.5, 2.0, () if per_tensor else (channels,)) * 0.01
     if case.powers:
         scale = 2.0 ** np.round(np.log2(scale))

@@ -44,6 +44,7 @@ def cases(draw: st.DrawFn, op: str) -> Case:
         zero_points=draw(zero_points),
         gain=draw(st.sampled_from([0.01, 0.5, 1.0, 4.0, 300.0])),
         powers=draw(st.booleans()),
+        scales=draw(st.sampled_from(["one", "outputs"])),
         seed=draw(st.integers(0, 1 << 20)),
     )
     return case

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedtiny.compiler.quantization import fully_connected_scale
+from fedtiny.compiler.quantization import fully_connected_scales
 from fedtiny.runtime import table
 from fedtiny.runtime.packing import requantization
 from tests.kernels import single_node
@@ -67,7 +67,7 @@ def test_usual_layers_have_a_line() -> None:
     for seed in range(20):
         graph = single_node.fully_connected(Case((1, 1, 64), 10, seed=seed), "int8")
         node = graph.nodes[0]
-        assert fully_connected_scale(node, graph) < 0.5
+        assert fully_connected_scales(node, graph).max() < 0.5
         names = [k.name for k in table.candidates(node, graph, ())]
         found += "fully_connected_s8" in names
     assert found == 20

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from fedtiny.compiler.calibration import ranges_from_data
 from fedtiny.compiler.frontends.torch_module import from_torch
-from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.ir import Graph, Node, Tensor
+from fedtiny.compiler.operators import ResizeBilinear, ResizeNearest, Transpose
 from fedtiny.compiler.passes import lower, prune_magnitude, quantize
 from fedtiny.compiler.quantization import quantize_values
 from fedtiny.compiler.reference import execute
@@ -46,6 +47,23 @@ def test_float_is_close_to_the_reference(graph, tmp_path):
     ours, theirs = execute(graph, x), ort.run(path, graph, x)
     for name, value in ours.items():
         np.testing.assert_allclose(value, theirs[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("kind", [ResizeBilinear, ResizeNearest])
+def test_a_resized_transpose_runs(kind, tmp_path):
+    """onnxruntime moves the transpose behind the resizing."""
+    shapes = {"x": (1, 3, 4, 2), "t": (1, 4, 2, 3), "y": (1, 7, 2, 3)}
+    tensors = {name: Tensor(name, shape, "float32") for name, shape in shapes.items()}
+    nodes = (
+        Node("transpose", Transpose((0, 2, 3, 1)), ("x",), ("t",)),
+        Node("resize", kind(False, False), ("t",), ("y",)),
+    )
+    graph = Graph("moved", tensors, nodes, ("x",), ("y",)).verify()
+    exporter.write(graph, tmp_path / "m.onnx")
+    x = samples(graph, 3)
+    theirs = ort.run(tmp_path / "m.onnx", graph, x)
+    np.testing.assert_allclose(execute(graph, x)["y"], theirs["y"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.quick

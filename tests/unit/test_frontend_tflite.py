@@ -258,6 +258,33 @@ def fully_connected_file(
     return file.finish([source], [target])
 
 
+@pytest.mark.quick
+@pytest.mark.parametrize("activation", [0, 1])
+def test_fully_connected_with_a_scale_for_every_output(activation, tmp_path):
+    """What converters write today."""
+    file, random = TfliteFile(), np.random.default_rng(activation)
+    scales = random.uniform(0.001, 0.02, 7)
+    x = file.tensor("x", (1, 12), "int8", 0.05, 7)
+    weights, bias = random.integers(-127, 128, (7, 12)), random.integers(-900, 900, 7)
+    constants = [
+        file.tensor("w", (7, 12), "int8", scales, data=weights),
+        file.tensor("b", (7,), "int32", scales * 0.05, data=bias),
+    ]
+    y = file.tensor("y", (1, 7), "int8", 0.03, -20)
+    options = {"fusedActivationFunction": activation}
+    file.op("FULLY_CONNECTED", [x, *constants], y, "FullyConnectedOptions", 12, **options)
+    data = file.finish([x], [y])
+    graph = check_equal(data, tmp_path, 3000)
+    assert [node.op for node in graph.nodes] == ["fully_connected"]
+    again = from_tflite(tflite.to_bytes(graph), "model")
+    assert again[again.nodes[0].inputs[1]].quantization.axis == 0
+    inputs = random_inputs(graph, 5)
+    (output,) = graph.outputs
+    np.testing.assert_array_equal(
+        reference.execute(again, inputs)[output], reference.execute(graph, inputs)[output]
+    )
+
+
 def sparse_weights(out: int = 6, wide: int = 16) -> np.ndarray:
     random = np.random.default_rng(5)
     tiles = random.random((out, wide // 4, 1)) < 0.4

@@ -169,8 +169,6 @@ def fully_connected(importer: Importer, op: OperatorRecord) -> None:
     if rows > 1:
         _pointwise(importer, op, source, weights)
         return
-    if weights.quantization is not None and weights.quantization.axis is not None:
-        raise importer.unsupported(op, "per-channel weights; they must have one scale")
     activation = fused_activation(importer, op, options, 0)
     bias = _bias(importer, op, source, weights, out)
     x = source.name

@@ -314,19 +314,18 @@ FEDTINY_ASSERT(sizeof(fedtiny_depthwise_conv2d_f32_params) == 36, fedtiny_depthw
 FEDTINY_ASSERT(offsetof(fedtiny_depthwise_conv2d_f32_params, pad_left) == 32, fedtiny_depthwise_conv2d_f32_params_last);
 
 typedef struct {
-    uint32_t weights;    /* offset of int8 (outputs, inputs) */
-    uint32_t bias;       /* offset of int32 (outputs) */
-    uint32_t scale_low;  /* low word of the double s_in * s_w / s_out */
-    uint32_t scale_high; /* high word of the double */
+    uint32_t weights;  /* offset of int8 (outputs, inputs) */
+    uint32_t bias;     /* offset of int32 (outputs) */
+    uint32_t scales;   /* offset of uint32 (outputs, 2): the words of the double s_in * s_w / s_out, low first */
     uint32_t inputs;
     uint32_t outputs;
     int8_t input_zero_point;
     int8_t output_zero_point;
-    int8_t output_min;   /* clamp, inclusive */
-    int8_t output_max;   /* clamp, inclusive */
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
 } fedtiny_fully_connected_double_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_double_s8_params) == 28, fedtiny_fully_connected_double_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_double_s8_params, output_max) == 27, fedtiny_fully_connected_double_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_double_s8_params) == 24, fedtiny_fully_connected_double_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_double_s8_params, output_max) == 23, fedtiny_fully_connected_double_s8_params_last);
 
 typedef struct {
     uint32_t weights; /* offset of float (outputs, inputs) */
@@ -353,6 +352,18 @@ typedef struct {
 } fedtiny_fully_connected_s8_params;
 FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_s8_params) == 32, fedtiny_fully_connected_s8_params_size);
 FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_s8_params, output_max) == 30, fedtiny_fully_connected_s8_params_last);
+
+typedef struct {
+    uint32_t weights;  /* offset of int8 (outputs, inputs) */
+    uint32_t bias;     /* offset of int32 (outputs), less the input's zero point * sum of weights */
+    uint32_t lines;    /* offset of int32 (outputs, 4): multiplier, rounding's low and high word, shift beyond 32 */
+    uint32_t inputs;
+    uint32_t outputs;
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
+} fedtiny_fully_connected_channels_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_channels_s8_params) == 24, fedtiny_fully_connected_channels_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_channels_s8_params, output_max) == 21, fedtiny_fully_connected_channels_s8_params_last);
 
 typedef struct {
     uint32_t counts;       /* offset of uint16 (outputs): entries of each output */
@@ -1066,6 +1077,7 @@ fedtiny_status fedtiny_depthwise_conv2d_lanes_rows_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_channels_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_bitmap_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_f32(const fedtiny_call *call);
