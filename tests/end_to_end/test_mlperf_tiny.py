@@ -68,6 +68,7 @@ def test_every_tensor_of_many_inputs(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("density", [None, 0.1])
 @pytest.mark.parametrize("name", FILES)
 def test_every_layer_of_many_inputs_on_an_emulated_core(
