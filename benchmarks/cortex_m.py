@@ -3,7 +3,8 @@
 Where the peer was not measured (Cortex-M0+), shares are those of FedTiny's own dense network in
 plain C, kernels without assembly.
 
-`python -m benchmarks.cortex_m [--target cortex-m4] [--densities 1,0.2,0.1,0.05] [--ram balanced]`
+`python -m benchmarks.cortex_m [--target cortex-m4] [--densities 1,0.2,0.1,0.05] [--ram balanced]
+[--pattern block1x4]`
 
 Weights are pruned by magnitude at export; every inference is compared bit for bit with the
 reference. Instructions are emulated (Unicorn; QEMU for Cortex-M55), flash is what the linker
@@ -87,6 +88,7 @@ def main() -> int:
     parser.add_argument("--target", default="cortex-m4")
     parser.add_argument("--densities", default="1,0.2,0.1,0.05")
     parser.add_argument("--ram", default="balanced", choices=["min", "balanced", "speed"])
+    parser.add_argument("--pattern", help="that pruning leaves, such as block1x4")
     arguments = parser.parse_args()
     models = _folder()
     if models is None:
@@ -99,12 +101,12 @@ def main() -> int:
         theirs = peer.instructions.get(arguments.target)
         if theirs is None:
             with _plain_c():
-                report = _measure(models / peer.file, arguments.target, 1, arguments.ram)
+                report = _measure(models / peer.file, 1, arguments)
             assert report.totals.instructions is not None
             theirs = int(report.totals.instructions.value)
             print(_row(name, "plain", report, theirs, peer), flush=True)
         for density in map(float, arguments.densities.split(",")):
-            report = _measure(models / peer.file, arguments.target, density, arguments.ram)
+            report = _measure(models / peer.file, density, arguments)
             print(_row(name, density, report, theirs, peer), flush=True)
     return 0
 
@@ -129,19 +131,20 @@ def _plain_c() -> Iterator[None]:
         yield
 
 
-def _measure(model: Path, target: str, density: float, ram: str) -> DeploymentReport:
+def _measure(model: Path, density: float, given: argparse.Namespace) -> DeploymentReport:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "export"
         pruned = None if density == 1 else density
         pipeline.export(
             model,
-            target=target,
+            target=given.target,
             out=out,
             formats=("c",),
             density=pruned,
-            ram=ram,  # type: ignore[arg-type]
+            pattern=given.pattern if pruned else None,
+            ram=given.ram,
         )
-        report = pipeline.verify(out, [profiles.target(target).runner])
+        report = pipeline.verify(out, [profiles.target(given.target).runner])
     if not report.equal:
         sys.exit(f"{model.name}: {report.failure()}")
     return report

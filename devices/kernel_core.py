@@ -6,18 +6,17 @@ and counts what the kernel executes. No generated program and no executor is inv
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.devices import toolchains
+from fedtiny.devices.bare_core import BareCore, UnicornCore, open_core
 from fedtiny.devices.elf import Elf
 from fedtiny.devices.image import SUPPORT, MemoryMap, linker_script
 from fedtiny.devices.profiles import Target
@@ -26,11 +25,8 @@ from fedtiny.runtime import build, host, table
 from fedtiny.runtime.contract import Access, Kernel
 from fedtiny.runtime.packing.geometry import row_count
 
-FLASH, FLASH_BYTES = 0x0800_0000, 0x0100_0000
-RAM, RAM_BYTES = 0x2000_0000, 0x0100_0000
-STACK_TOP, STACK_BYTES = RAM + 0x1_0000, 0x1_0000
-STOP = 0x1FFF_0000
-"""Where kernels return to; nothing is mapped there."""
+STACK_BYTES = 0x2000
+"""At the beginning of the RAM; the rest is for rows and constants."""
 
 GUARD_BYTES = 32
 _GUARD = b"\xa5" * GUARD_BYTES
@@ -60,29 +56,22 @@ class KernelCore:
         """Build the image and load it.
 
         Args:
-            target: A Cortex-M with settings for unicorn.
+            target: A Cortex-M.
             kernels: What the image holds.
             toolchain: ``"gcc"``, ``"zig"``, or None for what is there.
 
         Raises:
             RunnerError: No compiler, or the build failed.
         """
-        with tempfile.TemporaryDirectory() as work:
-            self.elf = _build(toolchains.find(target, toolchain), kernels, Path(work))
-        unicorn: Any = importlib.import_module("unicorn")
-        registers: Any = importlib.import_module("unicorn.arm_const")
-        self._registers = registers
-        self._error = unicorn.UcError
-        self._engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
-        cpu = target.emulators["unicorn"]["cpu"]
-        self._engine.ctl_set_cpu_model(getattr(registers, f"UC_CPU_ARM_{cpu}"))
-        self._engine.mem_map(FLASH, FLASH_BYTES)
-        self._engine.mem_map(RAM, RAM_BYTES)
-        for segment in self.elf.segments:
-            self._engine.mem_write(segment.address, bytes(segment.data))
-        self._counts: dict[tuple[int, int], int] = {}
-        self._instructions = 0
-        self._engine.hook_add(unicorn.UC_HOOK_BLOCK, self._block)
+        self._core = open_core(target)
+        try:
+            with tempfile.TemporaryDirectory() as work:
+                chain = toolchains.find(target, toolchain)
+                self.elf = _build(chain, kernels, Path(work), self._core.memory)
+            self._core.load(self.elf)
+        except BaseException:
+            self.close()
+            raise
 
     def run(
         self, kernel: Kernel, node: Node, graph: Graph, inputs: Sequence[NDArray[np.generic]]
@@ -101,7 +90,8 @@ class KernelCore:
         packing = table.packing(kernel)
         contract = packing.contract(node, graph)
         constants, params = host.lay_out(kernel, packing.pack(node, graph))
-        memory = _Memory(self._engine)
+        core = self._core
+        memory = _Memory(core)
         base = memory.place(constants.tobytes())
         sources = [
             [memory.place(row) for row in _rows(array, access)]
@@ -113,8 +103,8 @@ class KernelCore:
         state = memory.place(bytes(contract.state_bytes))
         pointers = memory.place(bytes(4 * (1 + _pointer_count(contract.inputs, contract.output))))
         call = memory.place(bytes(28))
-        self._instructions = 0
-        self._engine.mem_write(RAM, _GUARD * (STACK_BYTES // GUARD_BYTES))
+        instructions = 0
+        core.write(core.memory.ram_origin, _GUARD * (STACK_BYTES // GUARD_BYTES))
         for step in range(contract.steps):
             reads = [
                 at[r] if 0 <= r < len(at) else 0
@@ -127,21 +117,21 @@ class KernelCore:
                 call,
                 [base + params, base, pointers, pointers + 4 * len(reads), scratch, state, step],
             )
-            self._call(kernel, call)
+            instructions += self._call(kernel, call)
         memory.check_guards(kernel)
         size = output.nbytes // len(rows)
-        data = b"".join(bytes(self._engine.mem_read(at, size)) for at in rows)
-        stack = bytes(self._engine.mem_read(RAM, STACK_BYTES))
+        data = b"".join(core.read(at, size) for at in rows)
+        stack = core.read(core.memory.ram_origin, STACK_BYTES)
         untouched = len(stack) - len(stack.lstrip(_GUARD[:1]))
         return KernelRun(
             np.frombuffer(data, output.dtype).reshape(output.shape),
-            self._instructions,
+            instructions,
             STACK_BYTES - untouched,
         )
 
     def close(self) -> None:
         """Give the core back."""
-        del self._engine
+        self._core.close()
 
     def __enter__(self) -> KernelCore:
         return self
@@ -149,45 +139,28 @@ class KernelCore:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _call(self, kernel: Kernel, argument: int) -> None:
-        r = self._registers
-        self._engine.reg_write(r.UC_ARM_REG_R0, argument)
-        self._engine.reg_write(r.UC_ARM_REG_SP, STACK_TOP)
-        self._engine.reg_write(r.UC_ARM_REG_LR, STOP | 1)
-        saved = range(r.UC_ARM_REG_R4, r.UC_ARM_REG_R11 + 1)
-        for register in saved:
-            self._engine.reg_write(register, 0xC0DE_0000 + register)
+    def _call(self, kernel: Kernel, argument: int) -> int:
+        stack = self._core.memory.ram_origin + STACK_BYTES
         try:
-            self._engine.emu_start(self.elf.address(kernel.symbol) | 1, STOP)
-        except self._error as error:
-            where = self.elf.function_at(self._engine.reg_read(r.UC_ARM_REG_PC))
-            raise RunnerError(f"kernel {kernel.name} faulted in {where}: {error}.") from error
-        host.raise_on(self._engine.reg_read(r.UC_ARM_REG_R0), f"kernel {kernel.name}")
-        kept = all(self._engine.reg_read(x) == 0xC0DE_0000 + x for x in saved)
-        if not kept or self._engine.reg_read(r.UC_ARM_REG_SP) != STACK_TOP:
+            done = self._core.call(self.elf.address(kernel.symbol), argument, stack)
+        except RunnerError as error:
+            raise RunnerError(f"kernel {kernel.name}: {error}") from error
+        host.raise_on(done.status, f"kernel {kernel.name}")
+        if not done.kept:
             raise RunnerError(f"kernel {kernel.name} did not restore the caller's registers.")
+        return done.instructions
 
     def _words(self, address: int, values: Sequence[int]) -> None:
-        self._engine.mem_write(address, np.array(values, "<u4").tobytes())
-
-    def _block(self, engine: Any, address: int, size: int, _: object) -> None:
-        if (address, size) not in self._counts:
-            code = bytes(engine.mem_read(address, size))
-            at = count = 0
-            while at < size:
-                wide = code[at + 1] >> 3 >= 0x1D
-                at += 4 if wide else 2
-                count += 1
-            self._counts[address, size] = count
-        self._instructions += self._counts[address, size]
+        self._core.write(address, np.array(values, "<u4").tobytes())
 
 
 class _Memory:
     """Hands out parts of the emulated RAM with guards around them."""
 
-    def __init__(self, engine: Any) -> None:
-        self._engine = engine
-        self._next = STACK_TOP + GUARD_BYTES
+    def __init__(self, core: BareCore) -> None:
+        self._core = core
+        self._next = core.memory.ram_origin + STACK_BYTES + GUARD_BYTES
+        self._end = core.memory.ram_origin + core.memory.ram_bytes - 0x1000  # the core's own
         self._guards: list[int] = []
 
     def place(self, data: bytes) -> int:
@@ -195,20 +168,22 @@ class _Memory:
         at, size = self._next, len(data)
         end = at + size
         self._next = -(-(end + 2 * GUARD_BYTES) // 8) * 8
-        if self._next > RAM + RAM_BYTES:
+        if self._next > self._end:
             raise RunnerError("the layer does not fit the emulated memory.")
-        self._engine.mem_write(at - GUARD_BYTES, _GUARD + data + _GUARD)
+        self._core.write(at - GUARD_BYTES, _GUARD + data + _GUARD)
         self._guards += [at - GUARD_BYTES, end]
         return at
 
     def check_guards(self, kernel: Kernel) -> None:
         """Raise where a guard was overwritten."""
         for at in self._guards:
-            if bytes(self._engine.mem_read(at, GUARD_BYTES)) != _GUARD:
+            if self._core.read(at, GUARD_BYTES) != _GUARD:
                 raise RunnerError(f"kernel {kernel.name} wrote outside of its memory.")
 
 
-def _build(toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Path) -> Elf:
+def _build(
+    toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Path, memory: MemoryMap
+) -> Elf:
     root = build.ROOT
     names = {name for kernel in kernels for name in (kernel.source, *kernel.helpers)}
     names.add("src/memory.c")
@@ -224,7 +199,7 @@ def _build(toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Pat
         objects.append(work / "library_memory.o")
         toolchain.compile(SUPPORT / "libc" / "memory.c", objects[-1], include)
     script = work / "image.ld"
-    script.write_text(linker_script(MemoryMap(FLASH, FLASH_BYTES, RAM, RAM_BYTES)), "utf-8")
+    script.write_text(linker_script(memory), "utf-8")
     symbols = [kernel.symbol for kernel in kernels]
     toolchain.link(objects, work / "image.elf", script, symbols[0], symbols)
     return Elf.load(work / "image.elf")
@@ -237,7 +212,8 @@ def functions(target: Target, kernel: Kernel, toolchain: str | None = None) -> d
         RunnerError: No compiler, or the build failed.
     """
     with tempfile.TemporaryDirectory() as work:
-        elf = _build(toolchains.find(target, toolchain), (kernel,), Path(work))
+        chain = toolchains.find(target, toolchain)
+        elf = _build(chain, (kernel,), Path(work), UnicornCore.memory)
     found: dict[str, int] = {}
     for symbol in {symbol.address: symbol for symbol in elf.functions}.values():  # no aliases
         name = symbol.name.split(".")[0]

@@ -1,7 +1,11 @@
-"""Emulated cores for tests of kernels: what does not build fails its tests, never skips them."""
+"""Emulated cores for tests of kernels: what does not build fails its tests, never skips them.
+
+Tests on QEMU are skipped where it is not installed.
+"""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 
 from fedtiny.devices import profiles, toolchains
@@ -14,6 +18,14 @@ def dsp_cores() -> list[tuple[str, str]]:
     targets = profiles.targets()
     found = [("cortex-m4", kind) for kind in toolchains.available(targets["cortex-m4"])]
     return found + [(name, found[0][1]) for name in ("cortex-m7", "cortex-m33") if found]
+
+
+def helium_cores() -> list[tuple[str, str]]:
+    """Cortex-M55 with every installed compiler, where QEMU is installed."""
+    target = profiles.targets()["cortex-m55"]
+    if shutil.which(str(target.emulators["qemu"]["command"])) is None:
+        return []
+    return [(target.name, kind) for kind in toolchains.available(target)]
 
 
 def opened(core: tuple[str, str], kernels: Sequence[Kernel]) -> Iterator[KernelCore]:

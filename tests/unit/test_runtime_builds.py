@@ -18,6 +18,7 @@ COMPILERS = {
     "gcc": ("gcc",),
     "clang": ("clang",),
     "cortex-m4 gcc": ("arm-none-eabi-gcc", "-mcpu=cortex-m4", "-mthumb"),
+    "cortex-m55 gcc": ("arm-none-eabi-gcc", "-mcpu=cortex-m55", "-mthumb", "-mfloat-abi=hard"),
     "cortex-m0 gcc": ("arm-none-eabi-gcc", "-mcpu=cortex-m0", "-mthumb"),
     "aarch64 gcc": ("aarch64-linux-gnu-gcc",),
     "avx2 gcc": ("gcc", "-mavx2", "-mfma"),

@@ -16,6 +16,32 @@ extern "C" {
 #define FEDTINY_ASSERT(condition, name) typedef char name[(condition) ? 1 : -1]
 
 typedef struct {
+    uint32_t stream;       /* offset of uint8: groups of weights, see src/gather.h */
+    uint32_t channels;     /* offset of int32 (out_c rounded up to 4, 3): see src/gather.h */
+    uint32_t window_bytes; /* of one output row's window in scratch */
+    uint16_t in_w;         /* pixels of an input row */
+    uint16_t in_c;
+    uint16_t out_w;        /* pixels of an output row */
+    uint16_t out_c;
+    uint16_t kernel_h;
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t dilation_h;
+    uint16_t pad_left;
+    uint16_t columns;      /* of a window */
+    uint16_t rows;         /* output rows of a step */
+    uint8_t kind;          /* FEDTINY_GATHER_NARROW or _WIDE, for kernels that have both */
+    uint8_t direct;        /* patches lie in the input: there are no windows */
+    uint8_t relu;          /* outputs below the zero point are clamped */
+    int8_t input_zero_point;
+    int8_t output_zero_point;
+    int8_t output_min;     /* clamp, inclusive */
+    int8_t output_max;     /* clamp, inclusive */
+} fedtiny_gather_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_gather_s8_params) == 44, fedtiny_gather_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_gather_s8_params, output_max) == 40, fedtiny_gather_s8_params_last);
+
+typedef struct {
     uint32_t weights;     /* offset of int8 (out_c, kernel_h, kernel_w * in_c in whole fours) */
     uint32_t channels;    /* offset of int32 (out_c, 3): see src/dense_dsp.h */
     uint16_t in_w;        /* pixels of an input row */
@@ -1066,6 +1092,9 @@ fedtiny_status fedtiny_conv2d_pairs_rows_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_dense_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_lanes_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_lanes_rows_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_gather_s8_mve(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_block1x4_s8_mve(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_dense_s8_mve(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_tile_s8(const fedtiny_call *call);
