@@ -16,5 +16,5 @@ fedtiny_status fedtiny_conv2d_block1x4_s8_mve(const fedtiny_call *call) {
         function = fedtiny_gather_blocks;
     }
 #endif
-    return fedtiny_gather_step(call, function);
+    return fedtiny_gather_step(call, function, fedtiny_gather_fill_columns);
 }

@@ -26,5 +26,5 @@ fedtiny_status fedtiny_conv2d_gather_s8_mve(const fedtiny_call *call) {
         function = fedtiny_gather_wide;
     }
 #endif
-    return fedtiny_gather_step(call, function);
+    return fedtiny_gather_step(call, function, fedtiny_gather_fill_columns);
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,9 +15,12 @@ from fedtiny.runtime.contract import Access, Constant, Packed, RowContract
 from fedtiny.runtime.packing import conv2d_im2col, geometry
 from fedtiny.runtime.packing.geometry import Window
 
-Kind = Literal["narrow", "wide", "blocks", "dense"]
+Kind = Literal["narrow", "wide", "blocks", "dense", "depthwise"]
 
 PIXELS, CHANNELS, LANES, BLOCK = 4, 4, 16, 4
+SLOTS = 4
+"""Kernel rows of a channel in a depthwise window, and columns of its weights."""
+
 NARROW_BYTES = 256
 """Of a patch, that its places fit one byte."""
 
@@ -50,11 +53,15 @@ class Group:
 
 def supports(node: Node, graph: Graph) -> bool:
     """One group of channels; scales below 1/2, whose shift is one to the right."""
-    if not conv2d_im2col.supports(node, graph):
-        return False
+    return conv2d_im2col.supports(node, graph) and scales_fit(node, graph)
+
+
+def scales_fit(node: Node, graph: Graph) -> bool:
+    """Whether every channel's shift is one to the right, and sizes fit their fields."""
     _, shifts = conv_multipliers(node, graph)
     window = geometry.window(node, graph)
-    small = _patch_bytes(window) <= geometry.U16_MAX and _window_bytes(window) < 1 << 24
+    patch = window.reach_w * max(window.kernel_h, SLOTS) * window.in_c
+    small = patch <= geometry.U16_MAX and _window_bytes(window, "depthwise") < 1 << 24
     return small and bool(((shifts <= -1) & (shifts >= -31)).all())
 
 
@@ -69,7 +76,9 @@ def contract(node: Node, graph: Graph, kind: Kind) -> RowContract:
         -window.pad_top,
     )
     writes = Access(node.output, rows, rows)
-    scratch = 0 if _direct(window, kind) else rows * _window_bytes(window) + LANES
+    scratch = 0 if _direct(window, kind) else rows * _window_bytes(window, kind) + LANES
+    if kind == "depthwise":  # the last vector of rows, and the column after the last patch
+        scratch += SLOTS * (LANES + window.in_c)
     if window.out_c % CHANNELS:
         scratch += PIXELS * _channels(window)
     return RowContract((reads,), writes, -(-window.out_h // rows), scratch)
@@ -82,7 +91,8 @@ def pack(node: Node, graph: Graph, kind: Kind) -> Packed:
     multipliers, shifts = conv_multipliers(node, graph)
     channels = np.zeros(_channels(window), _CHANNEL)
     channels["shift"] = -1
-    channels["bias"][: window.out_c] = geometry.folded_bias(node, graph)
+    sums = patches(node, graph).sum(1, dtype=np.int64)
+    channels["bias"][: window.out_c] = geometry.folded(node, graph, sums)
     channels["multiplier"][: window.out_c] = multipliers
     channels["shift"][: window.out_c] = shifts
     channels["more"] = [len(found) - 1 for found in groups]
@@ -94,7 +104,8 @@ def pack(node: Node, graph: Graph, kind: Kind) -> Packed:
     params |= {
         "columns": _columns(window),
         "rows": _rows(window),
-        "window_bytes": 0 if direct else _window_bytes(window),
+        "column_bytes": _column_bytes(window, kind),
+        "window_bytes": 0 if direct else _window_bytes(window, kind),
         "kind": int(kind == "wide"),
         "direct": int(direct),
         "relu": relu,
@@ -117,7 +128,8 @@ def unpack(packed: Packed, node: Node, graph: Graph, kind: Kind) -> NDArray[np.g
     stream, channels = (constant.array for constant in packed.constants)
     counts = channels.view(np.int32).view(_CHANNEL)["more"].astype(np.int64) + 1
     groups = iter(_decode(stream.astype(np.uint8).tobytes(), kind))
-    patches = np.zeros((window.out_c, _patch_bytes(window) + LANES), np.int8)
+    width = SLOTS * SLOTS if kind == "depthwise" else _patch_bytes(window) + LANES
+    patches = np.zeros((window.out_c, width), np.int8)
     for patch, count in zip(patches, counts[: window.out_c].tolist(), strict=True):
         start = 0
         for index in range(count):
@@ -125,40 +137,42 @@ def unpack(packed: Packed, node: Node, graph: Graph, kind: Kind) -> NDArray[np.g
             start += group.move
             size = LANES // max(len(group.places), 1)
             for lane, place in enumerate(group.places or (index,)):
-                at = start + place * (LANES if kind == "dense" else size)
+                at = start + place * (size if group.places else LANES)
                 patch[at : at + size] += group.weights[lane * size : (lane + 1) * size]
-    return _from_patches(patches, window)
+    return _from_patches(patches, window, kind)
 
 
 def features(node: Node, graph: Graph, kind: Kind) -> dict[str, float]:
     """What one inference executes.
 
-    Tiles, their channels and groups, those of channels whose sign is looked at, pixels, copies of
-    columns (of sixteen bytes, of fewer), calls of them, rows, steps, elements spread and clamped.
+    Tiles, their channels and groups, those of channels whose sign is looked at, tiles of pixels
+    that do not follow each other, copies of columns (of sixteen bytes, of fewer), calls of them,
+    vectors interleaved, bytes of padding, rows, steps, elements spread and clamped.
     """
     window = geometry.window(node, graph)
     rows = _rows(window)
     steps = [min(rows, window.out_h - first) for first in range(0, window.out_h, rows)]
-    tiles = sum(-(-count * window.out_w // PIXELS) for count in steps)
+    rests = sum(-(-count * (window.out_w - PIXELS * _whole(window)) // PIXELS) for count in steps)
+    tiles = window.out_h * _whole(window) + rests
     channels, filled = _channels(window), not _direct(window, kind)
     groups = sum(len(found) for found in groups_of(node, graph, kind))
     inside = max(0, min(_columns(window) - window.pad_left, window.in_w))
-    lines = window.out_h * window.kernel_h * filled
+    lines = window.out_h * window.kernel_h * filled * (kind != "depthwise")
+    vectors = -(-inside * window.in_c // LANES) * window.out_h * (kind == "depthwise")
+    beside = (_columns(window) - inside) * _column_bytes(window, kind)
     outputs = window.out_h * window.out_w * window.out_c
     return {
         "tile_groups": tiles * groups,
         "tile_channels": tiles * channels,
         "tile_signed": tiles * channels * (1 - _relu(node, graph)),
         "tiles": tiles,
+        "rests": rests,
         "columns": lines * inside * (window.in_c // LANES),
         "columns_part": lines * inside * (window.in_c % LANES > 0),
         "column_calls": lines * -(-window.in_c // LANES),
         "lines": lines,
-        "padding": window.out_h
-        * filled
-        * (_columns(window) - inside)
-        * window.kernel_h
-        * window.in_c,
+        "vectors": vectors,
+        "padding": window.out_h * filled * beside,
         "rows": window.out_h,
         "steps": len(steps),
         "spread": outputs * (window.out_c % CHANNELS > 0),
@@ -167,9 +181,17 @@ def features(node: Node, graph: Graph, kind: Kind) -> dict[str, float]:
 
 
 def patches(node: Node, graph: Graph) -> NDArray[np.int8]:
-    """Weights as the window has its bytes: `(O, columns of a patch, kernel_h, in_c)`, flat."""
+    """Weights as the window has its bytes: `(O, columns of a patch, kernel_h, in_c)`, flat.
+
+    Of depthwise convolutions `(O, 4 columns, 4 rows)`.
+    """
     window = geometry.window(node, graph)
     weights = geometry.weights_of(node, graph).astype(np.int8)
+    if node.op == "depthwise_conv2d":
+        slots: NDArray[np.int8] = np.zeros((window.out_c, SLOTS, SLOTS), np.int8)
+        columns = slots[:, : window.reach_w : window.dilation_w, : window.kernel_h]
+        columns[:] = weights[0].transpose(2, 1, 0)
+        return slots.reshape(window.out_c, -1)
     found: NDArray[np.int8] = np.zeros(
         (window.out_c, window.reach_w, window.kernel_h, window.in_c), np.int8
     )
@@ -231,13 +253,20 @@ def _dense(patch: NDArray[np.int8]) -> list[Group]:
     return [Group(0, (), row) for row in filled.reshape(-1, LANES)]
 
 
-_GROUPS = {"narrow": _narrow, "wide": _wide, "blocks": _blocks, "dense": _dense}
+_GROUPS: dict[Kind, Callable[[NDArray[np.int8]], list[Group]]] = {
+    "narrow": _narrow,
+    "wide": _wide,
+    "blocks": _blocks,
+    "dense": _dense,
+    "depthwise": _dense,
+}
 _NOTHING: NDArray[np.int8] = np.zeros(LANES, np.int8)
-_EMPTY = {
+_EMPTY: dict[Kind, Group] = {
     "narrow": Group(0, (0,) * LANES, _NOTHING),
     "wide": Group(0, (0,) * LANES, _NOTHING),
     "blocks": Group(0, (0,) * (LANES // BLOCK), _NOTHING),
     "dense": Group(0, (), _NOTHING),
+    "depthwise": Group(0, (), _NOTHING),
 }
 
 
@@ -248,11 +277,11 @@ def _encode(group: Group, kind: Kind) -> bytes:
 
 
 def _decode(stream: bytes, kind: Kind) -> Sequence[Group]:
-    places = {"narrow": (LANES,), "wide": (LANES,), "blocks": (LANES // BLOCK,), "dense": (0,)}
+    places = {"narrow": LANES, "wide": LANES, "blocks": LANES // BLOCK}.get(kind, 0)
     record = np.dtype(
         [
             ("move", "<u2", (int(kind == "wide"),)),
-            ("places", "<u2" if kind == "blocks" else "u1", places[kind]),
+            ("places", "<u2" if kind == "blocks" else "u1", (places,)),
             ("weights", "i1", (LANES,)),
         ]
     )
@@ -260,7 +289,11 @@ def _decode(stream: bytes, kind: Kind) -> Sequence[Group]:
     return [Group(int(r["move"].sum()), tuple(r["places"].tolist()), r["weights"]) for r in rows]
 
 
-def _from_patches(patches: NDArray[np.int8], window: Window) -> NDArray[np.generic]:
+def _from_patches(patches: NDArray[np.int8], window: Window, kind: Kind) -> NDArray[np.generic]:
+    if kind == "depthwise":
+        slots = patches.reshape(window.out_c, SLOTS, SLOTS)
+        columns = slots[:, : window.reach_w : window.dilation_w, : window.kernel_h]
+        return np.ascontiguousarray(columns.transpose(2, 1, 0)[None])
     flat = patches[:, : _patch_bytes(window)]
     shaped = flat.reshape(window.out_c, window.reach_w, window.kernel_h, window.in_c)
     return np.ascontiguousarray(shaped[:, :: window.dilation_w].transpose(0, 2, 1, 3))
@@ -274,6 +307,11 @@ def _channels(window: Window) -> int:
     return -(-window.out_c // CHANNELS) * CHANNELS
 
 
+def _whole(window: Window) -> int:
+    """Tiles of a row whose pixels follow each other."""
+    return window.out_w // PIXELS if window.out_c % CHANNELS == 0 else 0
+
+
 def _columns(window: Window) -> int:
     """Of a window."""
     return (window.out_w - 1) * window.stride_w + window.reach_w
@@ -283,14 +321,20 @@ def _patch_bytes(window: Window) -> int:
     return window.reach_w * window.kernel_h * window.in_c
 
 
-def _window_bytes(window: Window) -> int:
-    return -(-_columns(window) * window.kernel_h * window.in_c // 4) * 4
+def _column_bytes(window: Window, kind: Kind) -> int:
+    """Of a window."""
+    return (SLOTS if kind == "depthwise" else window.kernel_h) * window.in_c
+
+
+def _window_bytes(window: Window, kind: Kind) -> int:
+    return -(-_columns(window) * _column_bytes(window, kind) // 4) * 4
 
 
 def _direct(window: Window, kind: Kind) -> bool:
     """Whether the patches of a row already lie in the input."""
     inside = window.pad_left == 0 and _columns(window) <= window.in_w and window.pad_top == 0
     inside = inside and (window.out_h - 1) * window.stride_h < window.in_h
+    inside = inside and kind != "depthwise"
     whole = kind != "dense" or _patch_bytes(window) % LANES == 0
     return window.kernel_h == 1 and inside and whole
 

@@ -10,7 +10,6 @@ enum { PIXELS = FEDTINY_GATHER_PIXELS, LANES = FEDTINY_GATHER_LANES };
 
 /* One kernel row of a window: `columns` of the image from `row` on, or padding where it is NULL. */
 static void fill_row(const params_t *p, int8_t *to, const int8_t *row, int32_t columns) {
-    const int32_t column_bytes = p->kernel_h * p->in_c;
     int8_t padding[LANES];
     if (row == NULL) {
         fedtiny_fill(padding, p->input_zero_point, LANES);
@@ -18,28 +17,51 @@ static void fill_row(const params_t *p, int8_t *to, const int8_t *row, int32_t c
     for (int32_t c = 0; c < p->in_c; c += LANES) {
         const int32_t bytes = p->in_c - c < LANES ? p->in_c - c : LANES;
         if (row != NULL) {
-            fedtiny_gather_columns(to + c, row + c, columns, bytes, column_bytes, p->in_c);
+            fedtiny_gather_columns(to + c, row + c, columns, bytes, p->column_bytes, p->in_c);
         } else {
-            fedtiny_gather_columns(to + c, padding, columns, bytes, column_bytes, 0);
+            fedtiny_gather_columns(to + c, padding, columns, bytes, p->column_bytes, 0);
         }
     }
 }
 
-/* The window of one output row, whose first input row is in[0]. */
-static void fill(const params_t *p, int8_t *window, const void *const *in) {
-    const int32_t column_bytes = p->kernel_h * p->in_c;
-    const int32_t left = p->pad_left, right = p->columns - left;
-    const int32_t inside = right < p->in_w ? right : p->in_w;
-    if (left > 0) {
-        fedtiny_fill(window, p->input_zero_point, (size_t)(left * column_bytes));
-    }
-    if (inside < right) {
-        fedtiny_fill(window + (left + inside) * column_bytes, p->input_zero_point,
-                     (size_t)((right - inside) * column_bytes));
-    }
-    for (int32_t ky = 0; ky < p->kernel_h && inside > 0; ky++) {
+/* Columns of the image in a window. */
+static int32_t inside(const params_t *p) {
+    const int32_t right = p->columns - p->pad_left;
+    return right < p->in_w ? right : p->in_w;
+}
+
+void fedtiny_gather_fill_columns(const params_t *p, int8_t *window, const void *const *in) {
+    const int32_t columns = inside(p);
+    for (int32_t ky = 0; ky < p->kernel_h && columns > 0; ky++) {
         const int8_t *row = in[ky * p->dilation_h];
-        fill_row(p, window + left * column_bytes + ky * p->in_c, row, inside);
+        fill_row(p, window + p->pad_left * p->column_bytes + ky * p->in_c, row, columns);
+    }
+}
+
+void fedtiny_gather_fill_depthwise(const params_t *p, int8_t *window, const void *const *in) {
+    int8_t padding[LANES];
+    fedtiny_gather_rows rows;
+    fedtiny_fill(padding, p->input_zero_point, LANES);
+    for (int32_t ky = 0; ky < FEDTINY_GATHER_ROWS; ky++) {
+        const int8_t *row = ky < p->kernel_h ? in[ky * p->dilation_h] : NULL;
+        rows.row[ky] = row != NULL ? row : padding;
+        rows.step[ky] = row != NULL ? LANES : 0;
+    }
+    if (inside(p) > 0) {
+        fedtiny_gather_interleave(window + p->pad_left * p->column_bytes, &rows,
+                                  inside(p) * p->in_c);
+    }
+}
+
+/* Columns of padding beside the image. */
+static void pad(const params_t *p, int8_t *window) {
+    const int32_t last = p->pad_left + (inside(p) > 0 ? inside(p) : 0);
+    if (p->pad_left > 0) {
+        fedtiny_fill(window, p->input_zero_point, (size_t)(p->pad_left * p->column_bytes));
+    }
+    if (last < p->columns) {
+        fedtiny_fill(window + last * p->column_bytes, p->input_zero_point,
+                     (size_t)((p->columns - last) * p->column_bytes));
     }
 }
 
@@ -50,27 +72,45 @@ static void spread(const params_t *p, const int8_t *from, int8_t *const *to) {
     }
 }
 
-fedtiny_status fedtiny_gather_step(const fedtiny_call *call, fedtiny_gather_function function) {
-    const params_t *p = call->params;
-    const int32_t padded = (p->out_c + 3) & ~3;
-    const int32_t patch_step = p->stride_w * p->kernel_h * p->in_c;
-    int8_t *const windows = call->scratch;
-    int8_t *const spare = windows + p->rows * p->window_bytes;
-    fedtiny_gather_tile tile;
-    int32_t rows = 0;
-    for (; rows < p->rows && call->out[rows] != NULL; rows++) {
-        if (!p->direct) {
-            fill(p, windows + rows * p->window_bytes, call->in + rows * p->stride_h);
+/* A step's rows, and how far they are done. */
+typedef struct {
+    const fedtiny_call *call;
+    fedtiny_gather_function function;
+    int8_t *windows;
+    int32_t rows;
+    int32_t whole; /* tiles of a row whose pixels follow each other */
+} step;
+
+static const int8_t *first_patch(const step *s, const params_t *p, int32_t row) {
+    return p->direct ? s->call->in[row * p->stride_h] : s->windows + row * p->window_bytes;
+}
+
+/* The tiles of a row whose pixels follow each other. */
+static void run_whole(const step *s, const params_t *p, fedtiny_gather_tile *tile) {
+    const int32_t patch_step = p->stride_w * (int32_t)p->column_bytes;
+    tile->tiles = s->whole;
+    tile->patch_step = PIXELS * patch_step;
+    tile->out_step = PIXELS * p->out_c;
+    for (int32_t row = 0; row < s->rows; row++) {
+        const int8_t *patch = first_patch(s, p, row);
+        int8_t *out = s->call->out[row];
+        for (int32_t i = 0; i < PIXELS; i++, patch += patch_step, out += p->out_c) {
+            tile->patch[i] = patch;
+            tile->out[i] = out;
         }
+        s->function(tile);
     }
-    tile.stream = fedtiny_constant(call, p->stream);
-    tile.channels = fedtiny_constant(call, p->channels);
-    tile.fours = padded / 4;
-    tile.zero_point = p->output_zero_point;
-    /* Pixels of all rows one after the other; the last of the last tile may be computed twice. */
+}
+
+/* The last pixels of all rows; the very last may be computed more than once. */
+static void run_rest(const step *s, const params_t *p, fedtiny_gather_tile *tile) {
+    const int32_t patch_step = p->stride_w * (int32_t)p->column_bytes;
+    const int32_t first = PIXELS * s->whole, padded = 4 * tile->fours;
     const int8_t *patch = NULL;
-    int8_t *out = NULL;
-    for (int32_t row = -1, left = 0, pixels = rows * p->out_w; pixels > 0; pixels -= PIXELS) {
+    int8_t *out = NULL, *spare = s->windows + p->rows * p->window_bytes;
+    int32_t row = 0, left = 0;
+    tile->tiles = 1;
+    for (int32_t pixels = s->rows * (p->out_w - first); pixels > 0; pixels -= PIXELS) {
         int8_t *to[PIXELS];
         for (int32_t i = 0; i < PIXELS; i++) {
             if (left > 0) {
@@ -78,21 +118,45 @@ fedtiny_status fedtiny_gather_step(const fedtiny_call *call, fedtiny_gather_func
                 out += p->out_c;
                 left--;
             } else if (i < pixels) {
-                row++;
-                patch = p->direct ? call->in[row * p->stride_h] : windows + row * p->window_bytes;
-                out = call->out[row];
-                left = p->out_w - 1;
+                patch = first_patch(s, p, row) + first * patch_step;
+                out = (int8_t *)s->call->out[row++] + first * p->out_c;
+                left = p->out_w - first - 1;
             }
-            tile.patch[i] = patch;
+            tile->patch[i] = patch;
             to[i] = out;
-            tile.out[i] = padded == p->out_c ? out : spare + i * padded;
+            tile->out[i] = padded == p->out_c ? out : spare + i * padded;
         }
-        function(&tile);
+        s->function(tile);
         if (padded != p->out_c) {
             spread(p, spare, to);
         }
     }
-    for (int32_t row = 0; row < rows; row++) {
+}
+
+fedtiny_status fedtiny_gather_step(const fedtiny_call *call, fedtiny_gather_function function,
+                                   fedtiny_gather_fill fill) {
+    const params_t *p = call->params;
+    step s = {call, function, call->scratch, 0, p->out_c % 4 == 0 ? p->out_w / PIXELS : 0};
+    fedtiny_gather_tile tile;
+    for (; s.rows < p->rows && call->out[s.rows] != NULL; s.rows++) {
+        if (!p->direct) {
+            int8_t *window = s.windows + s.rows * p->window_bytes;
+            fill(p, window, call->in + s.rows * p->stride_h);
+            pad(p, window);
+        }
+    }
+    tile.stream = fedtiny_constant(call, p->stream);
+    tile.channels = fedtiny_constant(call, p->channels);
+    tile.fours = (p->out_c + 3) / 4;
+    tile.zero_point = p->output_zero_point;
+    for (uint32_t column = 0; column < FEDTINY_GATHER_BLOCKS; column++) {
+        tile.places[column] = column * p->column_bytes;
+    }
+    if (s.whole > 0) {
+        run_whole(&s, p, &tile);
+    }
+    run_rest(&s, p, &tile);
+    for (int32_t row = 0; row < s.rows; row++) {
         fedtiny_clamp_row(call->out[row], p->out_w * p->out_c, p->output_min, p->output_max);
     }
     return FEDTINY_OK;

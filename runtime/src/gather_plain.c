@@ -46,7 +46,15 @@ static const uint8_t *dense(const uint8_t *group, const int8_t **patch, int32_t 
     return group + FEDTINY_GATHER_LANES;
 }
 
-static void run(const fedtiny_gather_tile *tile, group_function add) {
+static void finish(const fedtiny_gather_tile *tile, int32_t c, const int32_t *sums) {
+    const fedtiny_gather_channel *channel = tile->channels + c;
+    for (int32_t x = 0; x < FEDTINY_GATHER_PIXELS; x++) {
+        const int32_t value = fedtiny_multiply(sums[x], channel->multiplier, channel->shift);
+        tile->out[x][c] = (int8_t)fedtiny_clamp_s32(value + tile->zero_point, INT8_MIN, INT8_MAX);
+    }
+}
+
+static void run_tile(const fedtiny_gather_tile *tile, group_function add) {
     const uint8_t *group = tile->stream;
     for (int32_t c = 0; c < 4 * tile->fours; c++) {
         const fedtiny_gather_channel *channel = tile->channels + c;
@@ -59,10 +67,23 @@ static void run(const fedtiny_gather_tile *tile, group_function add) {
         for (int32_t i = 0; i <= channel->more; i++) {
             group = add(group, patch, sums);
         }
-        for (int32_t x = 0; x < FEDTINY_GATHER_PIXELS; x++) {
-            const int32_t value = fedtiny_multiply(sums[x], channel->multiplier, channel->shift);
-            tile->out[x][c] =
-                (int8_t)fedtiny_clamp_s32(value + tile->zero_point, INT8_MIN, INT8_MAX);
+        finish(tile, c, sums);
+    }
+}
+
+static void move_on(fedtiny_gather_tile *tile) {
+    for (int32_t x = 0; x < FEDTINY_GATHER_PIXELS; x++) {
+        tile->patch[x] += tile->patch_step;
+        tile->out[x] += tile->out_step;
+    }
+}
+
+static void run(const fedtiny_gather_tile *tiles, group_function add) {
+    fedtiny_gather_tile tile = *tiles;
+    for (int32_t left = tiles->tiles; left > 0; left--) {
+        run_tile(&tile, add);
+        if (left > 1) {
+            move_on(&tile);
         }
     }
 }
@@ -99,10 +120,53 @@ void fedtiny_gather_dense_relu(const fedtiny_gather_tile *tile) {
     run(tile, dense);
 }
 
+static void run_depthwise_tile(const fedtiny_gather_tile *tile) {
+    const int8_t *weights = (const int8_t *)tile->stream;
+    for (int32_t c = 0; c < 4 * tile->fours; c++, weights += FEDTINY_GATHER_LANES) {
+        int32_t sums[FEDTINY_GATHER_PIXELS];
+        for (int32_t x = 0; x < FEDTINY_GATHER_PIXELS; x++) {
+            sums[x] = tile->channels[c].bias;
+            for (int32_t i = 0; i < FEDTINY_GATHER_LANES; i++) {
+                if (weights[i] != 0) { /* there may be nothing where there is no weight */
+                    sums[x] += weights[i] * tile->patch[x][tile->places[i / 4] + 4 * c + i % 4];
+                }
+            }
+        }
+        finish(tile, c, sums);
+    }
+}
+
+static void run_depthwise(const fedtiny_gather_tile *tiles) {
+    fedtiny_gather_tile tile = *tiles;
+    for (int32_t left = tiles->tiles; left > 0; left--) {
+        run_depthwise_tile(&tile);
+        if (left > 1) {
+            move_on(&tile);
+        }
+    }
+}
+
+void fedtiny_gather_depthwise(const fedtiny_gather_tile *tile) {
+    run_depthwise(tile);
+}
+
+void fedtiny_gather_depthwise_relu(const fedtiny_gather_tile *tile) {
+    run_depthwise(tile);
+}
+
 void fedtiny_gather_columns(int8_t *to, const int8_t *from, int32_t count, int32_t bytes,
                             int32_t to_stride, int32_t from_stride) {
     for (; count > 0; count--, to += to_stride, from += from_stride) {
         fedtiny_copy(to, from, (size_t)bytes);
+    }
+}
+
+void fedtiny_gather_interleave(int8_t *to, const fedtiny_gather_rows *rows, int32_t count) {
+    for (int32_t k = 0; k < FEDTINY_GATHER_ROWS; k++) {
+        for (int32_t i = 0; i < count; i++) {
+            const int32_t at = rows->step[k] > 0 ? i : i % FEDTINY_GATHER_LANES;
+            to[4 * i + k] = rows->row[k][at];
+        }
     }
 }
 #endif

@@ -19,6 +19,7 @@ typedef struct {
     uint32_t stream;       /* offset of uint8: groups of weights, see src/gather.h */
     uint32_t channels;     /* offset of int32 (out_c rounded up to 4, 3): see src/gather.h */
     uint32_t window_bytes; /* of one output row's window in scratch */
+    uint32_t column_bytes; /* of a window */
     uint16_t in_w;         /* pixels of an input row */
     uint16_t in_c;
     uint16_t out_w;        /* pixels of an output row */
@@ -38,8 +39,8 @@ typedef struct {
     int8_t output_min;     /* clamp, inclusive */
     int8_t output_max;     /* clamp, inclusive */
 } fedtiny_gather_s8_params;
-FEDTINY_ASSERT(sizeof(fedtiny_gather_s8_params) == 44, fedtiny_gather_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_gather_s8_params, output_max) == 40, fedtiny_gather_s8_params_last);
+FEDTINY_ASSERT(sizeof(fedtiny_gather_s8_params) == 48, fedtiny_gather_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_gather_s8_params, output_max) == 44, fedtiny_gather_s8_params_last);
 
 typedef struct {
     uint32_t weights;     /* offset of int8 (out_c, kernel_h, kernel_w * in_c in whole fours) */
@@ -1103,6 +1104,7 @@ fedtiny_status fedtiny_depthwise_conv2d_pairs_rows_s8_dsp(const fedtiny_call *ca
 fedtiny_status fedtiny_depthwise_conv2d_3x3_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_lanes_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_lanes_rows_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_s8_mve(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_double_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8(const fedtiny_call *call);
