@@ -242,7 +242,7 @@ def test_ctrl_c_while_training(place, tmp_path, workers, marker, delay):
     assert stderr.splitlines()[-1].startswith("fedtiny: interrupted")
     assert stdout == ""
     assert [name for name in names(tmp_path) if name != "run"] == []
-    assert set(names(out) if out.exists() else ()) <= {"checkpoints"}
+    assert set(names(out) if out.exists() else ()) <= {"checkpoints", "history.csv"}
     assert ("--resume" in stderr) == (marker == "training")
 
 

@@ -69,6 +69,7 @@ def test_no_heap_and_no_writable_globals(tmp_path: Path) -> None:
     assert undefined <= {"memcpy", "memset", "fmaf", "_GLOBAL_OFFSET_TABLE_"}
 
 
+@pytest.mark.timeout(1200)
 def test_kernels_and_executor_are_clean_under_the_sanitizers() -> None:
     sanitizer = build.sanitizer_library()
     if sanitizer is None:
