@@ -4,7 +4,7 @@
         [--seeds 0] [--rounds 60] [--images 10000] [--table | --plot FILE.svg]
 
 Fashion-MNIST, ten clients, Dirichlet labels of α = 0.5, one local epoch a round. Every method has
-the same rounds, clients, batches and seeds; `fedavg` and `small_dense` have the one density that
+the same rounds, clients, batches and seeds; `fedavg` and `small-dense` have the one density that
 they are of. A grid that was stopped goes on where it was, in the middle of a run too, and each
 finished run is a line of DIR/results.csv. `--table` prints what is there: mean ± standard
 deviation over seeds of the accuracy on the 10,000 test images after the last round; and of a
@@ -36,7 +36,7 @@ from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.run_folder import RunFolder
 
 DATA = "fashion-mnist"
-METHODS = "fedtiny,fedavg,small_dense,synflow,prunefl,feddst,fedrts"
+METHODS = "fedtiny,fedavg,small-dense,synflow,prunefl,feddst,fedrts"
 WITHOUT_DENSITY = ("fedavg",)
 COLUMNS = ("method", "density", "seed", "accuracy", "best", "bytes", "flops", "memory", "peak")
 CLIENTS, ALPHA = 10, 0.5

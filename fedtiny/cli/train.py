@@ -82,6 +82,12 @@ def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[
     help="The model must fit this board; repeatable.",
 )
 @_setting("--method", metavar="NAME", help="Pruning method.")
+@_setting(
+    "--pattern",
+    metavar="P",
+    help="Which weights stay or go together: unstructured, or block1x4, four neighbouring input "
+    "channels.",
+)
 @_setting("--clients", type=click.IntRange(1), help="Number of clients.")
 @_setting("--cohort", type=click.IntRange(1), none="all", help="Clients asked in a round.")
 @_setting(

@@ -178,6 +178,7 @@ def train_task(client: Client, message: Message) -> Message:
         number("momentum"),
         number("weight_decay"),
         int(number("iterations")) if "iterations" in message.fields else None,
+        str(message.fields["pattern"]),
     )
     rng = generator(int(number("seed")), "batches", int(number("round")), client.index)
     trained = train(client.module, masks, client.data, recipe, rng, hooks)

@@ -48,6 +48,7 @@ def ask_to_train(
         "lr": config.learning_rate(min(round_, config.rounds)),
         "momentum": config.momentum,
         "weight_decay": config.weight_decay,
+        "pattern": config.pattern,
     }
     if iterations is not None:
         fields["iterations"] = iterations

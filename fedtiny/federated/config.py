@@ -9,6 +9,7 @@ from math import isfinite
 
 from fedtiny import discovery
 from fedtiny.errors import UsageError, unknown_name
+from fedtiny.pruning import groups
 
 AGGREGATES = ("mean", "trimmed-mean", "median")
 
@@ -30,6 +31,7 @@ class TrainConfig:
         model: Name of the network, or ``"package.module:factory"``.
         density: Share of the prunable weights that stay.
         method: Name of the pruning method.
+        pattern: Which weights stay or go together, of `fedtiny.pruning.groups.PATTERNS`.
         devices: Names of device profiles that every candidate must fit.
         clients: How many clients there are.
         cohort: How many take part in a round; None is all.
@@ -65,6 +67,7 @@ class TrainConfig:
     model: str
     density: float
     method: str = "fedtiny"
+    pattern: str = "unstructured"
     devices: tuple[str, ...] = ()
     clients: int = 10
     cohort: int | None = None
@@ -139,6 +142,8 @@ class TrainConfig:
             raise unknown_name("aggregate", self.aggregate, AGGREGATES)
         if self.method not in discovery.names(METHODS):
             raise unknown_name("method", self.method, discovery.names(METHODS))
+        if self.pattern not in groups.PATTERNS:
+            raise unknown_name("pattern", self.pattern, groups.PATTERNS)
         if self.engine not in discovery.names(ENGINES):
             raise unknown_name("engine", self.engine, discovery.names(ENGINES))
 

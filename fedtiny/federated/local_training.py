@@ -28,6 +28,7 @@ class Recipe:
         momentum: Of SGD; starts from zero.
         weight_decay: Of SGD.
         iterations: Updates, over as many epochs as they take; None counts in `epochs`.
+        pattern: Of the masks' groups.
     """
 
     epochs: int
@@ -36,6 +37,7 @@ class Recipe:
     momentum: float
     weight_decay: float
     iterations: int | None = None
+    pattern: str = "unstructured"
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Step:
         x: Its inputs `(N, C, H, W)`.
         y: Its labels `(N,)`.
         kept: What hooks keep from one iteration to the next.
+        pattern: Of the masks' groups, see `fedtiny.pruning.groups`.
     """
 
     module: nn.Module
@@ -61,6 +64,7 @@ class Step:
     x: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
     y: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     kept: dict[str, torch.Tensor] = field(default_factory=dict)
+    pattern: str = "unstructured"
 
     def __post_init__(self) -> None:
         """Lay the masks out as the weights are."""
@@ -163,7 +167,7 @@ def train(
     )
     epochs = [_batches(dataset, recipe.batch, rng) for _ in range(_epochs(recipe, len(dataset)))]
     order = list(islice((part for epoch in epochs for part in epoch), recipe.iterations))
-    step = Step(module, dict(masks), optimizer, len(order))
+    step = Step(module, dict(masks), optimizer, len(order), pattern=recipe.pattern)
     losses = []
     for number, indices in enumerate(order):
         step.iteration = number

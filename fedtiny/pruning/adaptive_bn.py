@@ -14,6 +14,7 @@ from fedtiny.federated.evaluation import read_score
 from fedtiny.federated.message import Message
 from fedtiny.federated.seeds import generator
 from fedtiny.federated.server import Server
+from fedtiny.pruning import groups
 from fedtiny.pruning.candidates import noisy_counts
 from fedtiny.pruning.masks import Masks, density_by_layer, magnitude_masks, masked
 
@@ -34,7 +35,8 @@ def candidate_pool(server: Server) -> list[Masks]:
     with server.progress.task("drawing candidates", wanted) as task:
         for _ in range(_TRIES * wanted):
             counts = noisy_counts(server.codec.prunable, server.config.density, rng)
-            masks = magnitude_masks(server.state, counts)
+            counts = groups.nearest(counts, server.codec.shapes, server.config.pattern)
+            masks = magnitude_masks(server.state, counts, server.config.pattern)
             misfit = server.misfit(masks)
             if misfit is None:
                 pool.append(masks)

@@ -23,7 +23,7 @@ def send(step: ClientStep, counts: Mapping[str, int], values: bool = True) -> di
         counts: By layer, how many.
         values: Whether they travel.
     """
-    found = top_gradients(step.module, step.masks, counts, step.x, step.y)
+    found = top_gradients(step.module, step.masks, counts, step.x, step.y, step.pattern)
     arrays: dict[str, Array] = {}
     for number, name in enumerate(counts):
         size = step.masks[name].numel()
@@ -71,10 +71,16 @@ def average(updates: Sequence[Update], name: str, mask: torch.Tensor) -> torch.T
 
 
 def exchange(
-    masks: Masks, weights: State, updates: Sequence[Update], counts: Mapping[str, int]
+    masks: Masks,
+    weights: State,
+    updates: Sequence[Update],
+    counts: Mapping[str, int],
+    pattern: str,
 ) -> Masks:
     """Masks after growing and pruning `counts` weights of each layer; the others stay."""
     return masks | {
-        name: grow_and_prune(weights[name], masks[name], average(updates, name, masks[name]), count)
+        name: grow_and_prune(
+            weights[name], masks[name], average(updates, name, masks[name]), count, pattern
+        )
         for name, count in counts.items()
     }

@@ -9,6 +9,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 
+from fedtiny.pruning import groups
 from fedtiny.pruning.shares import shares
 
 State: TypeAlias = dict[str, torch.Tensor]
@@ -41,35 +42,62 @@ def masked(state: Mapping[str, torch.Tensor], masks: Mapping[str, torch.Tensor])
     return {name: value * masks[name] if name in masks else value for name, value in state.items()}
 
 
-def largest(values: torch.Tensor, count: int) -> torch.Tensor:
-    """Mask of the `count` largest values; of equal ones the first."""
-    order = torch.sort(values.reshape(-1), descending=True, stable=True).indices
-    mask = torch.zeros(values.numel(), dtype=torch.bool)
-    mask[order[:count]] = True
-    return mask.reshape(values.shape)
+def largest(values: torch.Tensor, count: int, pattern: str = "unstructured") -> torch.Tensor:
+    """Mask of the groups of largest sum; of equal ones the first.
+
+    Args:
+        values: Of the weight's shape.
+        count: Weights to keep, in whole groups.
+        pattern: Says what a group is, see `fedtiny.pruning.groups`.
+    """
+    sums = groups.members(values, pattern).sum(1)
+    order = torch.sort(sums, descending=True, stable=True).indices
+    mask = torch.zeros(len(sums), dtype=torch.bool)
+    mask[order[: count // groups.size(values.shape, pattern)]] = True
+    return groups.spread(mask, values.shape, pattern)
 
 
-def magnitude_masks(state: Mapping[str, torch.Tensor], counts: Mapping[str, int]) -> Masks:
+def magnitude_masks(
+    state: Mapping[str, torch.Tensor], counts: Mapping[str, int], pattern: str = "unstructured"
+) -> Masks:
     """Keep the largest weights of each layer.
 
     Args:
         state: Holds the weights.
         counts: By parameter name, how many stay active.
+        pattern: Of groups that stay together.
     """
-    return {name: largest(state[name].abs(), count) for name, count in counts.items()}
+    return {name: largest(state[name].abs(), count, pattern) for name, count in counts.items()}
 
 
-def global_masks(scores: Mapping[str, torch.Tensor], density: float) -> Masks:
-    """Keep the weights of highest score of all layers together; a layer may end up empty.
+def global_masks(
+    scores: Mapping[str, torch.Tensor], density: float, pattern: str = "unstructured"
+) -> Masks:
+    """Keep the weights of highest mean score of all layers together; a layer may end up empty.
 
     Args:
         scores: By parameter name.
-        density: Share of all weights that stays, to the nearest whole weight, one at least.
+        density: Share of all weights that stays, to the nearest whole weight that groups allow, one
+            group at least.
+        pattern: Of groups that stay together.
     """
-    flat = torch.cat([score.reshape(-1) for score in scores.values()])
-    kept = largest(flat, max(1, round(density * flat.numel())))
-    parts = torch.split(kept, [score.numel() for score in scores.values()])
-    return {n: p.reshape(s.shape) for (n, s), p in zip(scores.items(), parts, strict=True)}
+    means = [groups.members(score, pattern).mean(1) for score in scores.values()]
+    sizes = torch.cat(
+        [
+            torch.full((len(mean),), groups.size(score.shape, pattern))
+            for mean, score in zip(means, scores.values(), strict=True)
+        ]
+    )
+    order = torch.sort(torch.cat(means), descending=True, stable=True).indices
+    fits = sizes[order].cumsum(0) <= max(1, round(density * int(sizes.sum())))
+    fits[0] = True
+    kept = torch.zeros(len(order), dtype=torch.bool)
+    kept[order[fits]] = True
+    parts = torch.split(kept, [len(mean) for mean in means])
+    return {
+        name: groups.spread(part, score.shape, pattern)
+        for (name, score), part in zip(scores.items(), parts, strict=True)
+    }
 
 
 def erk_counts(shapes: Mapping[str, tuple[int, ...]], density: float) -> dict[str, int]:
@@ -93,7 +121,10 @@ def erk_counts(shapes: Mapping[str, tuple[int, ...]], density: float) -> dict[st
 
 
 def random_masks(
-    shapes: Mapping[str, tuple[int, ...]], counts: Mapping[str, int], rng: np.random.Generator
+    shapes: Mapping[str, tuple[int, ...]],
+    counts: Mapping[str, int],
+    rng: np.random.Generator,
+    pattern: str = "unstructured",
 ) -> Masks:
     """Keep weights drawn without replacement.
 
@@ -101,10 +132,12 @@ def random_masks(
         shapes: Of each weight.
         counts: How many of each stay.
         rng: Draws.
+        pattern: Of groups that stay together.
     """
     masks = {}
     for name, shape in shapes.items():
-        mask = torch.zeros(math.prod(shape), dtype=torch.bool)
-        mask[torch.from_numpy(rng.permutation(mask.numel())[: counts[name]])] = True
-        masks[name] = mask.reshape(shape)
+        size = groups.size(shape, pattern)
+        mask = torch.zeros(math.prod(shape) // size, dtype=torch.bool)
+        mask[torch.from_numpy(rng.permutation(mask.numel())[: counts[name] // size])] = True
+        masks[name] = groups.spread(mask, shape, pattern)
     return masks

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from fedtiny.pruning import groups
 from fedtiny.pruning.masks import largest
 
 
@@ -22,11 +23,13 @@ class Schedule:
         interval: Rounds between changes (the paper's ΔR).
         end: Round at which they have faded to none (R_stop).
         blocks: How many blocks take turns.
+        pattern: Of the masks' groups.
     """
 
     interval: int
     end: int
     blocks: int
+    pattern: str = "unstructured"
 
     def block(self, round_: int) -> int | None:
         """The block whose mask changes after this round, counted from 1; None for none."""
@@ -35,14 +38,22 @@ class Schedule:
         return (round_ // self.interval - 1) % self.blocks
 
     def count(self, round_: int, mask: torch.Tensor) -> int:
-        """How many weights of a layer are exchanged: a_l, never more than are inactive."""
+        """How many weights of a layer are exchanged: a_l, never more than are inactive.
+
+        Of groups, as many as are whole.
+        """
         active = int(mask.sum())
         share = 0.15 * (1 + math.cos(math.pi * round_ / self.end))
-        return min(math.floor(share * active), mask.numel() - active)
+        count = min(math.floor(share * active), mask.numel() - active)
+        return groups.whole(count, mask.shape, self.pattern)
 
 
 def grow_and_prune(
-    weight: torch.Tensor, mask: torch.Tensor, gradient: torch.Tensor, count: int
+    weight: torch.Tensor,
+    mask: torch.Tensor,
+    gradient: torch.Tensor,
+    count: int,
+    pattern: str = "unstructured",
 ) -> torch.Tensor:
     """Exchange `count` weights of a layer; its density stays exactly what it is.
 
@@ -54,10 +65,11 @@ def grow_and_prune(
         mask: True is active.
         gradient: Averaged over clients; zero where no client sent one.
         count: At most the number of active and of inactive weights.
+        pattern: Of groups, which are exchanged by the sums of their members' magnitudes.
 
     Returns:
         The new mask.
     """
-    grown = largest(gradient.abs().masked_fill(mask, -1.0), count)
-    pruned = largest((-weight.abs()).masked_fill(~mask, -torch.inf), count)
+    grown = largest(gradient.abs().masked_fill(mask, -1.0), count, pattern)
+    pruned = largest((-weight.abs()).masked_fill(~mask, -torch.inf), count, pattern)
     return (mask & ~pruned) | grown

@@ -15,6 +15,7 @@ from torch import nn
 
 from fedtiny.errors import UnsupportedError
 from fedtiny.federated import batch_norm, objective
+from fedtiny.pruning import groups
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ def top_gradients(
     counts: Mapping[str, int],
     x: torch.Tensor,
     y: torch.Tensor,
+    pattern: str = "unstructured",
 ) -> dict[str, TopGradients]:
     """The `counts` largest gradients by magnitude among each layer's pruned weights.
 
@@ -48,6 +50,7 @@ def top_gradients(
         counts: By parameter name (a convolution's or linear layer's weight), how many.
         x: Inputs `(N, C, H, W)`.
         y: Labels `(N,)`.
+        pattern: Of groups: those of the largest sums of magnitudes are taken, all members of each.
 
     Raises:
         UnsupportedError: A layer is neither a plain convolution nor linear, or runs twice.
@@ -68,7 +71,7 @@ def top_gradients(
                         "pruning needs it once, unchanged."
                     )
                 chunks = _gradient_chunks(name, layer, entered, gradient, count)
-                found[name] = _reduce(chunks, inactive, count)
+                found[name] = _reduce(chunks, inactive, count, pattern)
 
             target = out if out.requires_grad else out.requires_grad_()
             target.register_hook(reduce)  # type: ignore[no-untyped-call]
@@ -109,20 +112,24 @@ def _frozen(module: nn.Module) -> Iterator[None]:
 
 
 def _reduce(
-    chunks: Iterator[tuple[int, torch.Tensor]], inactive: torch.Tensor, count: int
+    chunks: Iterator[tuple[int, torch.Tensor]], inactive: torch.Tensor, count: int, pattern: str
 ) -> TopGradients:
     """Keep the largest of all chunks; of equal ones the first."""
+    size = groups.size(inactive.shape, pattern)
     flat = inactive.reshape(-1)
-    indices = torch.zeros(0, dtype=torch.int64)
-    values = torch.zeros(0)
+    indices = torch.zeros((0, size), dtype=torch.int64)
+    values = torch.zeros((0, size))
     for start, gradient in chunks:
-        inside = flat[start : start + gradient.numel()].nonzero()[:, 0]
-        indices = torch.cat([indices, inside + start])
-        values = torch.cat([values, gradient.reshape(-1)[inside]])
-        order = torch.sort(values.abs(), descending=True, stable=True).indices[:count]
-        order = order.sort().values
+        pruned = flat[start : start + gradient.numel()].reshape(gradient.shape)
+        inside = groups.members(pruned, pattern).all(1).nonzero()[:, 0]
+        places = torch.arange(start, start + gradient.numel()).reshape(gradient.shape)
+        indices = torch.cat([indices, groups.members(places, pattern)[inside]])
+        values = torch.cat([values, groups.members(gradient, pattern)[inside]])
+        order = torch.sort(values.abs().sum(1), descending=True, stable=True).indices
+        order = order[: count // size].sort().values
         indices, values = indices[order], values[order]
-    return TopGradients(indices, values)
+    order = indices.reshape(-1).sort().indices
+    return TopGradients(indices.reshape(-1)[order], values.reshape(-1)[order])
 
 
 def _gradient_chunks(

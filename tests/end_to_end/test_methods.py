@@ -71,6 +71,24 @@ class StopsAt(Progress):
         yield Counting()
 
 
+@pytest.mark.parametrize("name", sorted(set(method_names()) - {"fedavg", "small-dense"}))
+def test_masks_of_blocks(config: TrainConfig, tmp_path: Path, name: str) -> None:
+    config = dataclasses.replace(config, method=name, pattern="block1x4")
+    model = train(config, tmp_path / "run", observe=OBSERVE)
+    blocked = {n: m for n, m in model.masks.items() if m.ndim > 1 and m.shape[1] % 4 == 0}
+    assert len(blocked) > 5
+    for mask in blocked.values():
+        blocks = np.asarray(mask).reshape(mask.shape[0], -1, 4, *mask.shape[2:])
+        np.testing.assert_array_equal(blocks.any(2), blocks.all(2))
+    total = sum(mask.size for mask in map(np.asarray, model.masks.values()))
+    active = sum(int(np.asarray(mask).sum()) for mask in model.masks.values())
+    if name not in ("lotteryfl", "fl-pqsu", "prunefl"):  # of other densities in so few rounds
+        assert active / total == pytest.approx(config.density, abs=0.003)
+    history = json.loads((tmp_path / "run" / "run.json").read_text())["history"]
+    changes = sum(row["mask_changes"] for row in history)
+    assert (changes > 0) == (name not in ("snip", "synflow", "fl-pqsu"))
+
+
 @pytest.mark.parametrize("name", method_names())
 def test_a_method_end_to_end(config: TrainConfig, tmp_path: Path, name: str) -> None:
     config = dataclasses.replace(config, method=name)

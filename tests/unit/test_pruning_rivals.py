@@ -122,12 +122,24 @@ def test_synaptic_flow_is_the_sum_over_paths() -> None:
     assert sums[0] == pytest.approx(sums[1])  # flow is conserved from layer to layer
 
 
+def test_global_masks_of_blocks_rank_means_and_stay_below_the_density() -> None:
+    blocks = torch.zeros(2, 8)
+    blocks[0, 4:], blocks[1, :4], blocks[1, 4] = 3.0, 1.0, 5.0
+    scores = {"blocked": blocks, "single": torch.tensor([[2.0, 0.0, 1.3]])}
+    assert {n: m.int().tolist() for n, m in global_masks(scores, 10 / 19, "block1x4").items()} == {
+        "blocked": [[0, 0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 1, 1]],
+        "single": [[1, 0, 1]],
+    }
+
+
 def test_synflow_prunes_along_the_schedule_and_leaves_a_way_through(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     densities = []
     plain = synflow.global_masks
-    monkeypatch.setattr(synflow, "global_masks", lambda s, d: densities.append(d) or plain(s, d))
+    monkeypatch.setattr(
+        synflow, "global_masks", lambda s, d, p: densities.append(d) or plain(s, d, p)
+    )
     method = synflow.Method(server("synflow", density=0.02))
     masks = method.init()
     assert densities == [0.02 ** (k / 100) for k in range(1, 101)]
@@ -157,7 +169,7 @@ def test_feddst_clients_prune_by_magnitude_and_grow_by_gradient() -> None:
         assert gradient is not None
         active = [i for i, m in enumerate(mask.reshape(-1)) if m]
         count = min(int(0.25 * len(active)), mask.numel() - len(active))
-        kept = set(sorted(active, key=lambda i: (-abs(float(weight[i])), i))[: len(active) - count])
+        kept = set(sorted(active, key=lambda i: (-abs(float(weight[i].detach())), i))[: len(active) - count])
         free = [i for i in range(mask.numel()) if i not in kept]
         flat = gradient.reshape(-1)
         expected = kept | set(sorted(free, key=lambda i: -abs(float(flat[i])))[:count])

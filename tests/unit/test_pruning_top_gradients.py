@@ -57,6 +57,30 @@ def test_equal_to_the_dense_gradient(count: int) -> None:
             assert torch.allclose(found[name].values, expected.values, rtol=1e-4, atol=1e-7)
 
 
+@pytest.mark.parametrize("count", [4, 40, 400])
+def test_blocks_are_ranked_by_their_sums(count: int) -> None:
+    module = create("resnet8", (2, 9, 9), 3)
+    x, y = batch((2, 9, 9))
+    block = prunable_blocks(module)[0]
+    masks = {}
+    for name, mask in random_masks(module, block).items():
+        shape = mask.shape
+        masks[name] = mask[:, ::4].repeat_interleave(4, 1) if shape[1] % 4 == 0 else mask
+    counts = dict.fromkeys(block, count)
+    found = top_gradients(module, masks, counts, x, y, "block1x4")
+    for name in block:
+        everything = dense_top(
+            module, name, torch.zeros_like(masks[name]), masks[name].numel(), x, y
+        )
+        gradient = everything.values.reshape(masks[name].shape)
+        sums = gradient.abs().unflatten(1, (-1, 4)).sum(2).masked_fill(masks[name][:, ::4], -1.0)
+        chosen = torch.zeros(sums.numel(), dtype=torch.bool)
+        chosen[sums.reshape(-1).topk(count // 4).indices] = True
+        expected = chosen.reshape(sums.shape).repeat_interleave(4, 1).reshape(-1).nonzero()[:, 0]
+        assert torch.equal(found[name].indices, expected)
+        assert torch.allclose(found[name].values, everything.values[expected], rtol=1e-4, atol=1e-7)
+
+
 def test_a_network_that_is_not_pruned_has_none() -> None:
     module = create("resnet8", (2, 9, 9), 3)
     x, y = batch((2, 9, 9))

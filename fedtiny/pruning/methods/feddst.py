@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 
 from fedtiny.federated.message import Array, Field
-from fedtiny.pruning import method
+from fedtiny.pruning import groups, method
 from fedtiny.pruning.erk import random_erk
 from fedtiny.pruning.holders import over_holders
 from fedtiny.pruning.masks import Masks, State, largest, magnitude_masks
@@ -55,10 +55,11 @@ class Method(method.Method):
         for name, mask in masks.items():
             active = int(mask.sum())
             count = min(int(cast(float, request["share"]) * active), mask.numel() - active)
-            magnitude = step.module.get_parameter(name).detach().abs()
-            kept[name] = largest(magnitude.masked_fill(~mask, -1.0), active - count)
+            count = groups.whole(count, mask.shape, step.pattern)
+            magnitude = step.module.get_parameter(name).detach().abs().masked_fill(~mask, -1.0)
+            kept[name] = largest(magnitude, active - count, step.pattern)
         counts = {name: int(mask.sum()) - int(kept[name].sum()) for name, mask in masks.items()}
-        found = top_gradients(step.module, kept, counts, step.x, step.y)
+        found = top_gradients(step.module, kept, counts, step.x, step.y, step.pattern)
         step.adopt(kept)
         grown = {name: mask.clone() for name, mask in kept.items()}
         for name, mask in grown.items():
@@ -75,4 +76,5 @@ class Method(method.Method):
         masks = self.server.masks
         if all(update.masks is masks for update in updates):
             return masks
-        return magnitude_masks(weights, {name: int(mask.sum()) for name, mask in masks.items()})
+        counts = {name: int(mask.sum()) for name, mask in masks.items()}
+        return magnitude_masks(weights, counts, self.server.config.pattern)

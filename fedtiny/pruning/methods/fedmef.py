@@ -21,7 +21,7 @@ from torch import nn
 from fedtiny.federated.message import Array, Field, Message
 from fedtiny.pruning import growth, method
 from fedtiny.pruning.erk import random_erk
-from fedtiny.pruning.masks import Masks, State
+from fedtiny.pruning.masks import Masks, State, largest
 from fedtiny.pruning.progressive import Schedule
 from fedtiny.pruning.top_gradients import TopGradients
 
@@ -41,7 +41,7 @@ class Method(method.Method):
     def client_extra(self, round_: int) -> Mapping[str, Field]:
         """In an adjustment round: how many weights of each layer are exchanged."""
         config, self._counts = self.server.config, dict[str, int]()
-        schedule = Schedule(config.adjustment_interval, config.adjustment_end, 1)
+        schedule = Schedule(config.adjustment_interval, config.adjustment_end, 1, config.pattern)
         if schedule.block(round_) is None:
             return {}
         self._counts = {n: schedule.count(round_, m) for n, m in self.server.masks.items()}
@@ -78,7 +78,9 @@ class Method(method.Method):
 
     def server_update(self, weights: State, updates: Sequence[method.Update]) -> Masks:
         """Grow where the averaged gradient is largest, prune the smallest weights."""
-        return growth.exchange(self.server.masks, weights, updates, self._counts)
+        return growth.exchange(
+            self.server.masks, weights, updates, self._counts, self.server.config.pattern
+        )
 
     def communication_bytes(self, dense: float, sparse: float, adjusting: bool) -> float:
         """The model both ways, and the top gradients with their positions (O_ξ)."""
@@ -89,8 +91,9 @@ def lowest(step: method.ClientStep, counts: Sequence[int]) -> torch.Tensor:
     """θ_low: of each layer the active weights of least magnitude, one layer after the other."""
     parts = []
     for (name, mask), count in zip(step.masks.items(), counts, strict=True):
-        weights = step.module.get_parameter(name)[mask]
-        parts.append(weights[torch.sort(weights.detach().abs(), stable=True).indices[:count]])
+        weights = step.module.get_parameter(name)
+        least = (-weights.detach().abs()).masked_fill(~mask, -torch.inf)
+        parts.append(weights[largest(least, count, step.pattern)])
     return torch.cat(parts)
 
 

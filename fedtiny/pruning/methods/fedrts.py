@@ -18,7 +18,7 @@ import torch
 
 from fedtiny.federated.message import Array, Field, Message
 from fedtiny.federated.seeds import generator
-from fedtiny.pruning import growth, method
+from fedtiny.pruning import groups, growth, method
 from fedtiny.pruning.erk import random_erk
 from fedtiny.pruning.masks import Masks, State, largest
 from fedtiny.pruning.top_gradients import TopGradients
@@ -45,7 +45,8 @@ class Method(method.Method):
         end, mask = 3 * self.server.config.adjustment_end, self.server.masks[name]
         active = int(mask.sum())
         share = ADJUSTED / 2 * (1 + math.cos(math.pi * round_ / end)) if round_ < end else 0.0
-        return min(int(share * active), mask.numel() - active)
+        count = min(int(share * active), mask.numel() - active)
+        return groups.whole(count, mask.shape, self.server.config.pattern)
 
     def client_extra(self, round_: int) -> Mapping[str, Field]:
         """In an adjustment round: how many top gradients of each layer."""
@@ -68,11 +69,14 @@ class Method(method.Method):
 
     def server_update(self, weights: State, updates: Sequence[method.Update]) -> Masks:
         """Learn from this round; in an adjustment round draw new masks."""
-        server, masks = self.server, self.server.masks
+        server, masks, pattern = self.server, self.server.masks, self.server.config.pattern
         for name, mask in masks.items():
             core = int(mask.sum()) - self.exchanged(server.round, name)
-            votes = GAMMA * sum(u.weight * core_of(u.state[name], mask, core) for u in updates)
-            self._learn(name, mask, (1 - GAMMA) * core_of(weights[name], mask, core) + votes)
+            votes = GAMMA * sum(
+                u.weight * core_of(u.state[name], mask, core, pattern) for u in updates
+            )
+            own = core_of(weights[name], mask, core, pattern)
+            self._learn(name, mask, (1 - GAMMA) * own + votes)
         if not self._counts:
             return masks
         rng, drawn = generator(server.config.seed, "thompson", server.round), {}
@@ -80,7 +84,7 @@ class Method(method.Method):
             votes = growth.average(updates, name, mask).float()
             self._learn(name, ~mask, (1 - GAMMA) * 0.5 + GAMMA * votes)
             a, b = (self.tensors[f"{part}.{name}"].double().numpy() for part in "ab")
-            drawn[name] = largest(torch.from_numpy(rng.beta(a, b)), int(mask.sum()))
+            drawn[name] = largest(torch.from_numpy(rng.beta(a, b)), int(mask.sum()), pattern)
         return drawn
 
     def _learn(self, name: str, where: torch.Tensor, outcome: torch.Tensor) -> None:
@@ -92,6 +96,6 @@ class Method(method.Method):
         return 2 * sparse + 4 * sum(self._counts.values())
 
 
-def core_of(weight: torch.Tensor, mask: torch.Tensor, count: int) -> torch.Tensor:
+def core_of(weight: torch.Tensor, mask: torch.Tensor, count: int, pattern: str) -> torch.Tensor:
     """1 at the `count` largest active weights, else 0."""
-    return largest(weight.abs().masked_fill(~mask, -1.0), count).float()
+    return largest(weight.abs().masked_fill(~mask, -1.0), count, pattern).float()

@@ -30,7 +30,9 @@ class Method(method.Method):
     def client_extra(self, round_: int) -> Mapping[str, Field]:
         """In an adjustment round: a block, and how many gradients of each of its layers."""
         config, blocks = self.server.config, self.server.blocks
-        schedule = Schedule(config.adjustment_interval, config.adjustment_end, len(blocks))
+        schedule = Schedule(
+            config.adjustment_interval, config.adjustment_end, len(blocks), config.pattern
+        )
         block = schedule.block(round_)
         self._counts: dict[str, int] = {}
         if block is None:
@@ -50,7 +52,9 @@ class Method(method.Method):
 
     def server_update(self, weights: State, updates: Sequence[method.Update]) -> Masks:
         """Grow where the averaged gradient is largest, prune the smallest weights."""
-        return growth.exchange(self.server.masks, weights, updates, self._counts)
+        return growth.exchange(
+            self.server.masks, weights, updates, self._counts, self.server.config.pattern
+        )
 
     def communication_bytes(self, dense: float, sparse: float, adjusting: bool) -> float:
         """The model both ways, and the top gradients with their positions (O_ξ)."""

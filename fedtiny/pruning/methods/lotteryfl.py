@@ -23,7 +23,7 @@ import torch
 from fedtiny.federated.accounting import state_bytes
 from fedtiny.federated.evaluation import read_score
 from fedtiny.federated.message import Field, Message
-from fedtiny.pruning import method
+from fedtiny.pruning import groups, method
 from fedtiny.pruning.holders import over_holders
 from fedtiny.pruning.masks import Masks, State, density, largest, masked
 
@@ -56,10 +56,10 @@ class Method(method.Method):
             ):
                 continue
             weights = self._state("global")
-            pruned = {
-                name: largest(weights[name].abs().masked_fill(~mask, -1.0), counts[name])
-                for name, mask in masks.items()
-            }
+            pruned = {}
+            for name, mask in masks.items():
+                magnitude = weights[name].abs().masked_fill(~mask, -1.0)
+                pruned[name] = largest(magnitude, counts[name], server.config.pattern)
             self.tensors |= {f"ticket.{client}.{name}": mask for name, mask in pruned.items()}
             self._starts[client] = masked(self._state("initial"), pruned), pruned
         return {}
@@ -80,12 +80,12 @@ class Method(method.Method):
     def server_update(self, weights: State, updates: Sequence[method.Update]) -> Masks:
         """The vote of all clients, ties by magnitude."""
         tickets = [self.ticket(client) for client in range(self.server.config.clients)]
-        vote = {}
+        vote, pattern = {}, self.server.config.pattern
         for name in self.server.masks:
             held = torch.stack([ticket[name] for ticket in tickets]).sum(0).double()
             magnitude = weights[name].abs().double()
             count = round(fmean(int(ticket[name].sum()) for ticket in tickets))
-            vote[name] = largest(held + magnitude / (1 + magnitude.max()), count)
+            vote[name] = largest(held + magnitude / (1 + magnitude.max()), count, pattern)
         return vote
 
     def final(self) -> Mapping[str, Any]:
@@ -117,7 +117,9 @@ class Method(method.Method):
 
     def _next_count(self, mask: torch.Tensor) -> int:
         active, least = int(mask.sum()), round(self.server.config.density * mask.numel())
-        return min(active, max(1, least, round((1 - PRUNED) * active)))
+        count = min(active, max(1, least, round((1 - PRUNED) * active)))
+        size = groups.size(mask.shape, self.server.config.pattern)
+        return min(active, -(-count // size) * size)
 
     def _validated(self, clients: Sequence[int]) -> list[tuple[int, int, int]]:
         """Clients' scores of their tickets with global weights: who, correct, samples."""

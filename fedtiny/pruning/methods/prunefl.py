@@ -22,7 +22,7 @@ from fedtiny.federated.accounting import layer_macs
 from fedtiny.federated.client_training import ask_to_train
 from fedtiny.federated.message import Array, Field, Message
 from fedtiny.models import prunable_blocks
-from fedtiny.pruning import method
+from fedtiny.pruning import groups, method
 from fedtiny.pruning.masks import Masks, State, largest, masked
 
 MOST_PRUNED, HALF_LIFE, ITERATIONS = 0.3, 10_000, 50
@@ -97,7 +97,8 @@ class Method(method.Method):
         macs = layer_macs(server.module, server.public.input_shape)
         cost = {n: 1 + macs[n] / size for n, size in server.codec.prunable.items()}
         constant = sum(count for n, count in macs.items() if n not in cost)
-        return adjust(weights, server.masks, squares, cost, constant, share, self.limit())
+        pattern = server.config.pattern
+        return adjust(weights, server.masks, squares, cost, constant, share, self.limit(), pattern)
 
     def training_flops(
         self, dense: float, sparse: float, samples: int, last_batch: int, adjusting: bool
@@ -123,6 +124,7 @@ def adjust(
     constant: float,
     share: float,
     limit: int,
+    pattern: str = "unstructured",
 ) -> Masks:
     """One adjustment.
 
@@ -133,27 +135,38 @@ def adjust(
         cost: Time of one weight of a layer.
         constant: Time that everything else takes.
         share: Of each layer's active weights, the smallest, that may be pruned.
-        limit: Nothing is added once this many weights are active.
+        limit: Nothing is added beyond this many active weights.
+        pattern: Of groups, which are worth the sums of their members.
     """
     new = {}
     for name, mask in masks.items():
-        kept = int(mask.sum()) - int(share * int(mask.sum()))
-        new[name] = largest(weights[name].abs().masked_fill(~mask, -1.0), kept)
+        pruned = groups.whole(int(share * int(mask.sum())), mask.shape, pattern)
+        magnitude = weights[name].abs().masked_fill(~mask, -1.0)
+        new[name] = largest(magnitude, int(mask.sum()) - pruned, pattern)
     gained = sum(float(squares[name][mask].double().sum()) for name, mask in new.items())
     time = constant + sum(cost[name] * int(mask.sum()) for name, mask in new.items())
-    pays = torch.cat(
-        [(squares[n].double() / cost[n]).masked_fill(new[n], -1.0).reshape(-1) for n in new]
-    )
+    worth_of = {
+        name: (squares[name].double() / cost[name]).masked_fill(mask, -1.0)
+        for name, mask in new.items()
+    }
+    pays = torch.cat([groups.members(value, pattern).mean(1) for value in worth_of.values()])
+    size = {name: groups.size(mask.shape, pattern) for name, mask in new.items()}
+    count = {name: mask.numel() // size[name] for name, mask in new.items()}
+    sizes = torch.cat([torch.full((count[n],), size[n]) for n in new])
     costs = torch.cat(
-        [torch.full((m.numel(),), cost[n], dtype=torch.float64) for n, m in new.items()]
+        [torch.full((count[n],), size[n] * cost[n], dtype=torch.float64) for n in new]
     )
-    order = torch.sort(pays, descending=True, stable=True).indices[: max(0, limit - active(new))]
+    order = torch.sort(pays, descending=True, stable=True).indices
+    order = order[: int((sizes[order].cumsum(0) <= limit - active(new)).long().cumprod(0).sum())]
     pays, costs = pays[order], costs[order]
     gains, times = gained + (pays * costs).cumsum(0), time + costs.cumsum(0)
     before = torch.cat([torch.tensor([gained / time], dtype=torch.float64), gains / times])[:-1]
     worth = (pays > before) & (pays >= 0)
     added = order[: int(worth.long().cumprod(0).sum())]
-    flat = torch.cat([mask.reshape(-1) for mask in new.values()])
+    flat = torch.cat([groups.members(mask, pattern)[:, 0] for mask in new.values()])
     flat[added] = True
-    parts = torch.split(flat, [mask.numel() for mask in new.values()])
-    return {n: p.reshape(m.shape) for (n, m), p in zip(new.items(), parts, strict=True)}
+    parts = torch.split(flat, list(count.values()))
+    return {
+        name: groups.spread(part, mask.shape, pattern)
+        for (name, mask), part in zip(new.items(), parts, strict=True)
+    }

@@ -22,7 +22,8 @@ class Method(method.Method):
     def init(self) -> Masks:
         """Pretrain, score, keep the best of all layers together."""
         self.server.pretrain()
-        return global_masks(self.scores(), self.server.config.density)
+        config = self.server.config
+        return global_masks(self.scores(), config.density, config.pattern)
 
     def scores(self) -> dict[str, torch.Tensor]:
         """Connection sensitivity of every prunable weight."""

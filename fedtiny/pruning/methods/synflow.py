@@ -34,7 +34,7 @@ class Method(method.Method):
         masks: Masks = {}
         for k in range(1, ITERATIONS + 1):
             scores = flow(module, tuple(self.server.codec.prunable), masks, shape)
-            masks = global_masks(scores, density ** (k / ITERATIONS))
+            masks = global_masks(scores, density ** (k / ITERATIONS), self.server.config.pattern)
         return masks
 
 
