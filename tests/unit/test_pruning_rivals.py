@@ -169,7 +169,11 @@ def test_feddst_clients_prune_by_magnitude_and_grow_by_gradient() -> None:
         assert gradient is not None
         active = [i for i, m in enumerate(mask.reshape(-1)) if m]
         count = min(int(0.25 * len(active)), mask.numel() - len(active))
-        kept = set(sorted(active, key=lambda i: (-abs(float(weight[i].detach())), i))[: len(active) - count])
+        kept = set(
+            sorted(active, key=lambda i: (-abs(float(weight[i].detach())), i))[
+                : len(active) - count
+            ]
+        )
         free = [i for i in range(mask.numel()) if i not in kept]
         flat = gradient.reshape(-1)
         expected = kept | set(sorted(free, key=lambda i: -abs(float(flat[i])))[:count])
