@@ -239,7 +239,8 @@ class _Writer:
         working = next((i for i, step in enumerate(steps) if step[0] not in _HELPERS), 0)
         for i, (op, others, attributes) in enumerate(steps):
             last = i == len(steps) - 1
-            output = final if last else f"{node.output}/{op.lower()}"
+            again = sum(step[0] == op for step in steps[:i])
+            output = final if last else f"{node.output}/{op.lower()}{again or ''}"
             swapped = attributes.pop(SWAPPED, False)
             inputs = [*others, x] if swapped else [x, *others]
             x = self.emit(op, inputs, output, **attributes)

@@ -42,29 +42,31 @@ def pad(writer: Writer, node: Node) -> list[Step]:
 
 
 def resize(writer: Writer, node: Node) -> list[Step]:
-    """Resize of rows and columns, by scales where these say the size exactly.
+    """Resize of rows and columns to a given size.
 
-    Sizes of two axes leave the batch free too, but onnxruntime loses them where it moves a
-    transpose.
+    onnxruntime moves transposes past a Resize and then fails on its sizes; it does not move them
+    past a Reshape.
     """
     a = node.attributes
     assert isinstance(a, ResizeBilinear | ResizeNearest)
-    before = np.array(writer.graph[node.inputs[0]].shape[1:3], np.float32)
     size = np.array(writer.graph[node.output].shape[1:3], np.int64)
-    scales = size.astype(np.float32) / before
+    sizes = writer.initializer(f"{node.name}/sizes", size)
     where = "half_pixel" if a.half_pixel_centers else "asymmetric"
     where = "align_corners" if a.align_corners else where
-    attributes = {"coordinate_transformation_mode": where, "mode": "linear"}
+    attributes = {"axes": [2, 3], "coordinate_transformation_mode": where, "mode": "linear"}
     if isinstance(a, ResizeNearest):
         rounds = a.align_corners or a.half_pixel_centers
         attributes["mode"] = "nearest"
         attributes["nearest_mode"] = "round_prefer_ceil" if rounds else "floor"
-    products = before * scales, before.astype(np.float64) * scales.astype(np.float64)
-    if all(np.array_equal(np.floor(product), size) for product in products):
-        factors = np.array([1, 1, *scales], np.float32)
-        return [("Resize", ["", writer.initializer(f"{node.name}/scales", factors)], attributes)]
-    sizes = writer.initializer(f"{node.name}/sizes", size)
-    return [("Resize", ["", "", sizes], attributes | {"axes": [2, 3]})]
+    steps: list[Step] = []
+    if any(isinstance(other.attributes, Transpose) for other in writer.graph.nodes):
+        for name, shape in {
+            "column": [0, 0, -1, 1],
+            "map": [0, 0, *writer.graph[node.inputs[0]].shape[1:3]],
+        }.items():
+            wanted = writer.initializer(f"{node.name}/{name}", np.array(shape, np.int64))
+            steps.append(("Reshape", [wanted], {}))
+    return [*steps, ("Resize", ["", "", sizes], attributes)]
 
 
 def transpose(writer: Writer, node: Node) -> list[Step]:

@@ -9,8 +9,8 @@ from math import isfinite
 
 from fedtiny import discovery
 from fedtiny.errors import UsageError, unknown_name
-from fedtiny.pruning import groups
 
+PATTERNS = ("unstructured", "block1x4")
 AGGREGATES = ("mean", "trimmed-mean", "median")
 
 METHODS = "fedtiny.pruning.methods"
@@ -31,7 +31,7 @@ class TrainConfig:
         model: Name of the network, or ``"package.module:factory"``.
         density: Share of the prunable weights that stay.
         method: Name of the pruning method.
-        pattern: Which weights stay or go together, of `fedtiny.pruning.groups.PATTERNS`.
+        pattern: Which weights stay or go together, see `fedtiny.pruning.groups`.
         devices: Names of device profiles that every candidate must fit.
         clients: How many clients there are.
         cohort: How many take part in a round; None is all.
@@ -142,8 +142,8 @@ class TrainConfig:
             raise unknown_name("aggregate", self.aggregate, AGGREGATES)
         if self.method not in discovery.names(METHODS):
             raise unknown_name("method", self.method, discovery.names(METHODS))
-        if self.pattern not in groups.PATTERNS:
-            raise unknown_name("pattern", self.pattern, groups.PATTERNS)
+        if self.pattern not in PATTERNS:
+            raise unknown_name("pattern", self.pattern, PATTERNS)
         if self.engine not in discovery.names(ENGINES):
             raise unknown_name("engine", self.engine, discovery.names(ENGINES))
 

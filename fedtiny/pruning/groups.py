@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-PATTERNS = ("unstructured", "block1x4")
 BLOCK = 4
 
 
@@ -20,7 +19,7 @@ def size(shape: Sequence[int], pattern: str) -> int:
 
     Args:
         shape: Of the weight, `(O, I, ...)`.
-        pattern: Of `PATTERNS`.
+        pattern: Its name.
     """
     return BLOCK if pattern == "block1x4" and len(shape) > 1 and shape[1] % BLOCK == 0 else 1
 
