@@ -30,7 +30,7 @@ from fedtiny.runtime.contract import Kernel
 from tests.kernels import single_node
 from tests.kernels.single_node import Case
 
-LAYERS = 48
+LAYERS = 96
 MOST_TRIES = 1000
 FINER = {"nonzero_macs": {"tile_entries", "vector_macs"}, "macs": {"inner_taps", "tile_taps"}}
 """Features that are left out where others say the same more exactly."""
@@ -44,19 +44,20 @@ def layers(kernel: Kernel) -> list[Case]:
     rng = random.Random(kernel.name)
     found: list[Case] = []
     for seed in range(MOST_TRIES):
-        side = rng.choice([3, 5, 8, 10, 13, 16, 25])
-        channels = rng.choice([3, 4, 8, 10, 16, 24, 32, 48, 64])
+        side = rng.choice([3, 5, 6, 8, 10, 13, 16, 25])
+        channels = rng.choice([3, 4, 8, 10, 16, 24, 32, 48, 64, 128])
         size = rng.choice([1, 3, 3, 3])
         stride = rng.choice([1, 1, 2])
         case = Case(
-            size=(rng.choice([3, 4, 6]), side, channels),
+            size=(rng.choice([4, 6, 9, 12]), side, channels),
             outputs=rng.choice([4, 10, 16, 24, 32, 48, 64]),
             kernel=(size, size),
             stride=(stride, stride),
             padding=SAME if size == 3 else NONE,
             groups=0 if kernel.op == "depthwise_conv2d" else 1,
-            density=rng.choice([0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8]),
+            density=rng.choice([0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.8, 1.0]),
             activation=rng.choice(["none", "relu"]),
+            gain=rng.choice([*[1.0] * 7, 300.0]),  # scales that need the general forms of kernels
             seed=seed,
         )
         if kernel.op == "fully_connected":

@@ -14,8 +14,8 @@ from fedtiny.devices.elf import Elf
 
 SYMBOL = "model"
 
-MODEL_NUMBERS = "<5I9H"
-LAYER_LAYOUT = "<IIIHHHHHHhHHHhHHHh2x"
+MODEL_NUMBERS = "<5I10H"
+LAYER_LAYOUT = "<IIIHHHHHHHhHHHhHHHh"
 TENSOR_LAYOUT = "<HHI"
 MODEL_POINTERS = 8
 CALL_POINTERS = 6
@@ -80,7 +80,7 @@ def read_model(elf: Elf) -> ModelTables:
     constants_at = pointers[7]
     numbers = struct.unpack(MODEL_NUMBERS, raw[fixed:])
     arena_bytes, alignment, _, _, constants_bytes = numbers[:5]
-    n_kernels, n_layers, n_tensors, n_rows, n_entries, _, _, _, shift = numbers[5:]
+    n_kernels, n_layers, n_tensors, n_rows, n_entries, _, _, _, shift, _ = numbers[5:]
 
     thumb = 1 if elf.pointer_bytes == 4 else 0
     kernels = elf.read(kernels_at, n_kernels * elf.pointer_bytes)
@@ -88,7 +88,7 @@ def read_model(elf: Elf) -> ModelTables:
     rows = elf.read(rows_at, 2 * n_rows)
     layers = []
     for record in _records(elf, layers_at, n_layers, LAYER_LAYOUT):
-        steps, tensor, window, advance, start = (record[i] for i in (4, 6, 7, 8, 9))
+        steps, tensor, window, advance, start = (record[i] for i in (4, 7, 8, 9, 10))
         count, first_row, row_bytes = tensors[tensor]
         layers.append(LayerTable(first_row, count, row_bytes, start, advance, window, steps))
 

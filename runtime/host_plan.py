@@ -41,7 +41,7 @@ class Layer(ctypes.Structure):
 
     _fields_ = (
         *((name, _U32) for name in ("params", "scratch", "state")),
-        *((name, _U16) for name in ("kernel", "steps", "inputs")),
+        *((name, _U16) for name in ("kernel", "steps", "inputs", "counter")),
         ("output", Access),
         ("input", Access * 2),
     )
@@ -60,6 +60,7 @@ class Model(ctypes.Structure):
         ("constants_bytes", _U32),
         *((name, _U16) for name in ("n_kernels", "n_layers", "n_tensors", "n_rows", "n_entries")),
         *((name, _U16) for name in ("n_inputs", "n_outputs", "max_window", "address_shift")),
+        ("n_counters", _U16),
     )
 
 
@@ -103,7 +104,7 @@ class HostModel:
         }
         self.parts["constants"][:] = np.frombuffer(model.constants, np.uint8)
         for layer, row in zip(self.parts["layers"], model.layers, strict=True):
-            for name in ("params", "scratch", "state", "kernel", "steps"):
+            for name in ("params", "scratch", "state", "kernel", "steps", "counter"):
                 setattr(layer, name, getattr(row, name))
             layer.inputs = len(row.inputs)
             layer.output = _access(row.output)
@@ -128,6 +129,7 @@ class HostModel:
             n_outputs=len(model.outputs),
             max_window=model.max_window,
             address_shift=model.address_shift,
+            n_counters=model.n_counters,
         )
 
     def check(self) -> int:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import count
 
 from fedtiny.compiler.dataflow import Dataflow, dataflow
 from fedtiny.compiler.ir import Graph
-from fedtiny.compiler.lifetimes import Item, items, peak_bytes
+from fedtiny.compiler.lifetimes import Item, bound_bytes, items
 from fedtiny.compiler.placement import place
 from fedtiny.compiler.plan import (
+    FEED,
     ExecutionPlan,
     Layer,
     Lifetime,
@@ -23,11 +25,14 @@ from fedtiny.compiler.schedule import Stages, layers_order, rows_order
 from fedtiny.devices.profiles import Target
 from fedtiny.errors import UnsupportedError
 
-LEAST_ALIGNMENT = 8
-"""Of rows, scratch, state and row pointers: 64-bit numbers and the pointers of a 64-bit host."""
+LEAST_ALIGNMENT = 4
+"""Of rows, scratch and state: what kernels keep there are numbers of at most four bytes."""
+
+POINTER_ALIGNMENT = 8
+"""Of the arena and the row pointers, so that the same plan runs on a 64-bit host."""
 
 COUNTER_BYTES = 2
-"""Of one counter; there is one a layer and two for the program."""
+"""Of one counter; two more are the program's."""
 
 MAX_TABLE = 0xFFFF
 """Limit of the runtime's 16-bit table indices and addresses."""
@@ -69,8 +74,11 @@ def assemble(
     found, offsets, shift = _placed(flow, program, target, fed)
     top = max(offset + item.size_bytes for item, offset in zip(found, offsets, strict=True))
     counters = _align(top, COUNTER_BYTES)
-    counters_bytes = COUNTER_BYTES * (len(layers) + 2)
-    pointers = _align(counters + counters_bytes, LEAST_ALIGNMENT)
+    slots = counters_of(program, [layer.steps for layer in flow.layers])
+    counters_bytes = COUNTER_BYTES * (max(slots) + 3)
+    pointers = _align(counters + counters_bytes, POINTER_ALIGNMENT)
+    bound = bound_bytes(found, _alignment(target, shift))
+    least = _align(_align(bound, COUNTER_BYTES) + counters_bytes, POINTER_ALIGNMENT)
     max_window = max(
         sum(1 if access.flat else access.window for access in (*c.inputs, c.output))
         for c in contracts
@@ -91,14 +99,15 @@ def assemble(
                 layer,
                 scratch_offset=working.get(("scratch", index)),
                 state_offset=working.get(("state", index)),
+                counter=slots[index],
             )
             for index, layer in enumerate(layers)
         ),
         placements=_placements(graph, flow, layers, found, offsets),
         program=program,
         arena_bytes=pointers + pointers_bytes,
-        arena_bound_bytes=peak_bytes(found) + counters_bytes + pointers_bytes,
-        arena_alignment=_alignment(target, shift),
+        arena_bound_bytes=least + pointers_bytes,
+        arena_alignment=max(POINTER_ALIGNMENT, _alignment(target, shift)),
         address_shift=shift,
         counters_offset=counters,
         pointers_offset=pointers,
@@ -109,6 +118,28 @@ def assemble(
     return result
 
 
+def counters_of(program: Sequence[Run], steps: Sequence[int]) -> list[int]:
+    """By layer, the first counter that no layer uses while it is under way.
+
+    Args:
+        program: The order of the steps.
+        steps: By layer, its steps.
+    """
+    found = [-1] * len(steps)
+    left = list(steps)
+    busy: set[int] = set()
+    for run in program:
+        if run.layer == FEED:
+            continue
+        if found[run.layer] < 0:
+            found[run.layer] = next(slot for slot in count() if slot not in busy)
+            busy.add(found[run.layer])
+        left[run.layer] -= run.count
+        if not left[run.layer]:
+            busy.remove(found[run.layer])
+    return found
+
+
 def _placed(
     flow: Dataflow, program: Sequence[Run], target: Target, fed: bool
 ) -> tuple[tuple[Item, ...], tuple[int, ...], int]:
@@ -117,8 +148,10 @@ def _placed(
     best: tuple[int, tuple[Item, ...], tuple[int, ...], int] | None = None
     for in_place in (0, 1) if elementwise else (None,):
         found = items(flow, program, fed, in_place)
+        if best is not None and found == best[1]:
+            continue
         # No placement is below the liveness bound, so that smaller shifts need not be tried.
-        bound, shift = peak_bytes(found), 0
+        bound, shift = bound_bytes(found, _alignment(target, 0)), 0
         while bound > (MAX_TABLE + 1) << shift:
             shift += 1
         while True:
@@ -161,12 +194,12 @@ def _placements(
     placements = []
     for name, flat in views:
         tensor, storage = graph[name], flow.views[name]
-        count = 1 if flat else row_count(tensor)
+        rows_of_view = 1 if flat else row_count(tensor)
         size = row_bytes(tensor) * (row_count(tensor) if flat else 1)
         if storage in blocks:
-            places = tuple(blocks[storage] + row * size for row in range(count))
+            places = tuple(blocks[storage] + row * size for row in range(rows_of_view))
         else:
-            places = tuple(rows[storage, row] for row in range(count))
+            places = tuple(rows[storage, row] for row in range(rows_of_view))
         placements.append(Placement(name, size, places, flat))
     return tuple(placements)
 
@@ -196,10 +229,10 @@ def _check_limits(result: ExecutionPlan) -> None:
         "program entries": len(result.program),
         "row pointers": result.max_window,
     }
-    for what, count in counts.items():
-        if count > MAX_TABLE:
+    for what, number in counts.items():
+        if number > MAX_TABLE:
             raise UnsupportedError(
-                f"model {model!r} needs {count} {what}; the limit is {MAX_TABLE}"
+                f"model {model!r} needs {number} {what}; the limit is {MAX_TABLE}"
             )
     unit = 1 << result.address_shift
     for item in result.placements:

@@ -8,7 +8,7 @@ Time runs in half steps: step t reads its inputs during [2t, 2t + 1) and writes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Literal
 
@@ -93,6 +93,16 @@ def items(
 def peak_bytes(found: Sequence[Item]) -> int:
     """The most bytes alive at once: no placement of these items can need less."""
     return max((live for _, live in live_bytes(found)), default=0)
+
+
+def bound_bytes(found: Sequence[Item], alignment: int) -> int:
+    """A lower bound of every placement: the peak of aligned sizes, less what the last may save."""
+    spare = [-item.size_bytes % alignment for item in found]
+    aligned = [
+        replace(item, size_bytes=item.size_bytes + more)
+        for item, more in zip(found, spare, strict=True)
+    ]
+    return max(peak_bytes(found), peak_bytes(aligned) - max(spare, default=0))
 
 
 def live_bytes(found: Sequence[Item]) -> list[tuple[int, int]]:

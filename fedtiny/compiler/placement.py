@@ -1,4 +1,4 @@
-"""Arena offsets for items with lifetimes: greedy, over several orders, best one kept."""
+"""Arena offsets for items with lifetimes: greedy, over several orders, the best improved."""
 
 from __future__ import annotations
 
@@ -9,23 +9,34 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fedtiny.compiler.lifetimes import Item, live_bytes, peak_bytes
+from fedtiny.compiler.lifetimes import Item, bound_bytes, live_bytes
+
+CLASS_SHARE = 0.75
+"""Of the largest size of a class, what its smallest is at least."""
+
+KEPT = 8
+"""Placements that are improved by moves."""
+
+MOST_MOVES = 160
+MOVED_ITEMS = 40_000
+"""Limits of the moves, and of the moves times the items."""
 
 
 def place(
-    found: Sequence[Item], alignment: int, tries: int = 40, seed: int = 0
+    found: Sequence[Item], alignment: int, moves: int | None = None, seed: int = 0
 ) -> tuple[tuple[int, ...], int]:
     """Give every item an offset so that items alive at the same time are disjoint.
 
     Items are placed one after another, each into a gap that is free for its whole life. The order
-    decides how well that packs: twenty fixed ways are tried (the sorting keys of `_orders`, each
-    with the tightest and with the lowest gap), then the best way so far with the items that reach
-    highest moved forward. Stops early at the liveness bound.
+    decides how well that packs: fixed ways are tried (the sorting keys of `_orders`, each with the
+    tightest and with the lowest gap, each with items' own sizes and with classes of them), then
+    the best few, taking turns, with the items that reach highest moved forward. Stops early at the
+    lower bound.
 
     Args:
         found: The items.
         alignment: Of every item, a power of two.
-        tries: How many ways are tried.
+        moves: How many; None is fewer for more items.
         seed: Of the moves.
 
     Returns:
@@ -33,24 +44,38 @@ def place(
     """
     if not found:
         return (), 0
-    bound = peak_bytes(found)
+    bound = bound_bytes(found, alignment)
     neighbours = _neighbours(found)
-    ways = [(order, tightest) for order in _orders(found) for tightest in (True, False)]
+    best: list[_Result] = []
+    for sizes in _sizes(found, alignment):
+        for order in _orders(found):
+            for tightest in (True, False):
+                most = best[-1].top if len(best) == KEPT else None
+                way = _Way(order, tightest, sizes)
+                result = _greedy(found, neighbours, alignment, way, most)
+                if result is not None:
+                    best = sorted([*best, result], key=lambda r: r.top)[:KEPT]
+                if best[0].top == bound:
+                    return tuple(best[0].offsets), best[0].top
     generator = random.Random(seed)
-    best: _Result | None = None
-    for attempt in range(max(tries, 1)):
-        if attempt < len(ways):
-            order, tightest = ways[attempt]
-        else:
-            assert best is not None
-            order, tightest = _moved(best, found, generator), best.tightest
-        result = _greedy(found, neighbours, alignment, order, tightest, best.top if best else None)
-        if result is not None:
-            best = result
-            if best.top == bound:
-                break
-    assert best is not None
-    return tuple(best.offsets), best.top
+    for move in range(min(MOST_MOVES, MOVED_ITEMS // len(found)) if moves is None else moves):
+        turn = move % len(best)
+        way = _moved(best[turn], found, generator)
+        result = _greedy(found, neighbours, alignment, way, best[turn].top)  # sideways too
+        best[turn] = result or best[turn]
+        if best[turn].top == bound:
+            break
+    least = min(best, key=lambda r: r.top)
+    return tuple(least.offsets), least.top
+
+
+@dataclass(frozen=True)
+class _Way:
+    """Places items in an order, into the tightest or the lowest gap, with what each may fill."""
+
+    order: list[int]
+    tightest: bool
+    sizes: list[int]
 
 
 @dataclass(frozen=True)
@@ -59,8 +84,22 @@ class _Result:
 
     top: int
     offsets: list[int]
-    order: list[int]
-    tightest: bool
+    way: _Way
+
+
+def _sizes(found: Sequence[Item], alignment: int) -> list[list[int]]:
+    """What items may fill: what they need; and classes of sizes, so that gaps fit more than one."""
+    plain = [-(-item.size_bytes // alignment) * alignment for item in found]
+    once = {size for size, item in zip(plain, found, strict=True) if len(item.intervals) == 1}
+    classes: list[int] = []
+    for size in sorted(once, reverse=True):
+        if not classes or size < CLASS_SHARE * classes[-1]:
+            classes.append(size)
+    padded = [
+        min((c for c in classes if c >= size), default=size) if len(item.intervals) == 1 else size
+        for size, item in zip(plain, found, strict=True)
+    ]
+    return [plain] if padded == plain else [plain, padded]
 
 
 def _orders(found: Sequence[Item]) -> list[list[int]]:
@@ -97,9 +136,9 @@ def _crowds(found: Sequence[Item]) -> list[int]:
     return crowds
 
 
-def _moved(best: _Result, found: Sequence[Item], generator: random.Random) -> list[int]:
+def _moved(best: _Result, found: Sequence[Item], generator: random.Random) -> _Way:
     """The order with the items that reach the top placed earlier."""
-    order = best.order
+    order = best.way.order
     high = {i for i in order if best.offsets[i] + found[i].size_bytes == best.top}
     rest = [i for i in order if i not in high]
     for index in sorted(high):
@@ -107,31 +146,30 @@ def _moved(best: _Result, found: Sequence[Item], generator: random.Random) -> li
     if generator.random() < 0.5:
         a, b = generator.randrange(len(rest)), generator.randrange(len(rest))
         rest.insert(a, rest.pop(b))
-    return rest
+    return _Way(rest, best.way.tightest, best.way.sizes)
 
 
 def _greedy(
     found: Sequence[Item],
     neighbours: Sequence[NDArray[np.int64]],
     alignment: int,
-    order: list[int],
-    tightest: bool,
-    limit: int | None,
+    way: _Way,
+    most: int | None,
 ) -> _Result | None:
-    """Place in the given order; None when the result would not be below `limit`."""
+    """Place in the given way; None when the result would be above `most`."""
     low: NDArray[np.int64] = np.full(len(found), -1, np.int64)
     high: NDArray[np.int64] = np.zeros(len(found), np.int64)
     top = 0
-    for index in order:
+    for index in way.order:
         size = found[index].size_bytes
         near = neighbours[index]
         near = near[low[near] >= 0]
-        offset = _gap(low[near], high[near], size, alignment, tightest)
+        offset = _gap(low[near], high[near], way.sizes[index], alignment, way.tightest)
         top = max(top, offset + size)
-        if limit is not None and top >= limit:
+        if most is not None and top > most:
             return None
-        low[index], high[index] = offset, (offset + size + alignment - 1) & -alignment
-    return _Result(top, low.tolist(), order, tightest)
+        low[index], high[index] = offset, offset + way.sizes[index]
+    return _Result(top, low.tolist(), way)
 
 
 def _neighbours(found: Sequence[Item]) -> list[NDArray[np.int64]]:

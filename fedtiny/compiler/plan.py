@@ -44,6 +44,8 @@ class Layer:
         instructions: Predicted by the cost model; None when the target has no coefficients.
         scratch_offset: Arena offset of the scratch, or None.
         state_offset: Arena offset of the state, or None.
+        counter: Index of the executor's counter of its steps; layers that are never under way at
+            the same time share one.
     """
 
     node: Node
@@ -53,6 +55,7 @@ class Layer:
     instructions: float | None
     scratch_offset: int | None = None
     state_offset: int | None = None
+    counter: int = 0
 
     @property
     def name(self) -> str:
@@ -134,6 +137,11 @@ class ExecutionPlan:
     pointers_offset: int
     max_window: int
     lifetimes: tuple[Lifetime, ...]
+
+    @cached_property
+    def n_counters(self) -> int:
+        """Counters of steps."""
+        return 1 + max(layer.counter for layer in self.layers)
 
     @cached_property
     def _views(self) -> dict[tuple[str, bool], int]:

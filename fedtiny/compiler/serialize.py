@@ -76,6 +76,7 @@ class LayerRow:
         scratch: Arena offset; 0 when there is none.
         state: Arena offset; 0 when there is none.
         steps: Steps in one inference.
+        counter: Index of the counter of its steps.
         inputs: One for every activation input.
         output: Rows that a step writes.
     """
@@ -87,6 +88,7 @@ class LayerRow:
     scratch: int
     state: int
     steps: int
+    counter: int
     inputs: tuple[AccessRow, ...]
     output: AccessRow
 
@@ -137,6 +139,7 @@ class ModelTables:
         counters: Arena offset of the counters.
         max_window: Number of row pointers.
         address_shift: Of row addresses.
+        n_counters: Step counters that layers share.
     """
 
     kernels: tuple[Kernel, ...]
@@ -155,6 +158,7 @@ class ModelTables:
     counters: int
     max_window: int
     address_shift: int
+    n_counters: int
 
 
 def tables(plan: ExecutionPlan) -> ModelTables:
@@ -172,6 +176,7 @@ def tables(plan: ExecutionPlan) -> ModelTables:
             scratch=layer.scratch_offset or 0,
             state=layer.state_offset or 0,
             steps=layer.contract.steps,
+            counter=layer.counter,
             inputs=tuple(_access(plan, access) for access in layer.contract.inputs),
             output=_access(plan, layer.contract.output),
         )
@@ -205,6 +210,7 @@ def tables(plan: ExecutionPlan) -> ModelTables:
         counters=plan.counters_offset,
         max_window=plan.max_window,
         address_shift=plan.address_shift,
+        n_counters=plan.n_counters,
     )
 
 

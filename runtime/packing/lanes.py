@@ -96,6 +96,7 @@ def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
         "dense_weights": 0,
         "rows": rows,
         "joined": int(layout.joined),
+        "padded": int(layout.padded),
         "form": 0,
     }
     zero_point = zero_point_of(graph, node.inputs[0])

@@ -25,7 +25,6 @@ MAX_WINDOW_BYTES = 1 << 18
 
 _CHUNKS = (1, 2, 3, 4, 6, 8, 16)
 _WORD_COST = 4  # instructions; only for choosing the chunk
-_NARROW_LOOP = 8 / 9  # instructions of an entry for three words and for four
 
 
 def supports(node: Node, graph: Graph) -> bool:
@@ -66,6 +65,7 @@ def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
         "dense_weights": plan.dense_weights,
         "rows": rows,
         "joined": int(layout.joined),
+        "padded": int(layout.padded),
         "form": plan.form,
     }
     data = np.frombuffer(stream.encode(plan.records), np.uint8)
@@ -89,22 +89,24 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
-    Instructions of the inner loops, records of tiles (by form; `narrow`: in tiles of three words),
-    words and columns packed (`odd`: channels not a multiple of 4), words moved, tiles, fillings of
-    the window, phases of kernel rows packed, runs of alike columns in them, outputs clamped
-    afterwards, outputs staged, rows.
+    Instructions of the tiles' records as the assembly has them, what C adds to those of the plain
+    form (records and channels of tiles, pixels of channels), words and columns packed (`odd`:
+    channels not a multiple of 4), words moved, tiles, fillings of the window, phases of kernel rows
+    packed, runs of alike columns in them, outputs clamped afterwards, four at a time or one, outputs
+    staged, rows.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
     form, records = plan.form, len(plan.records)
     odd = window.in_c % 4 != 0
-    outputs = window.out_h * window.out_w * window.out_c
-    tiles = narrow = columns = moved = fills = phases = runs = staged = 0
+    row = window.out_w * window.out_c
+    tiles = loop = pixels = columns = moved = fills = phases = runs = staged = 0
     for steps, part in plan.layout.parts():
         passes = steps * (1 if plan.layout.joined else part.rows)
         chunks = len(part.spans())
         tiles += passes * part.tiles
-        narrow += passes * part.tiles * (part.tile < TILE)
+        loop += passes * part.tiles * plan.tile_instructions(part)
+        pixels += passes * sum(part.tile_pixels(tile) for tile in range(part.tiles))
         columns += steps * part.kernel_rows() * part.columns()
         kept = window.kernel_h - part.row_advance
         moved += (passes - steps) * chunks * kept * window.in_c * plan.layout.plane
@@ -113,14 +115,12 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         runs += steps * part.kernel_rows() * part.runs()
         waste = part.pairs < part.tile and form != PLAIN
         staged += steps * part.rows * window.out_w * window.out_c * (waste or part.joined)
-    wide = tiles - narrow
     clamped = clamp_limits(node, graph) != (-128, 127) and form != PLAIN
     return {
-        "loop": (wide + narrow * _NARROW_LOOP) * plan.loop,
-        "records_relu": wide * records * (form == RELU),
-        "records_signed": wide * records * (form == SIGNED),
+        "loop": loop,
         "records_plain": tiles * records * (form == PLAIN),
-        "records_narrow": narrow * records * (form != PLAIN),
+        "channels_plain": tiles * window.out_c * (form == PLAIN),
+        "pixels_plain": pixels * window.out_c * (form == PLAIN),
         "words": columns * window.in_c * (not odd),
         "words_odd": columns * window.in_c * odd,
         "columns": columns,
@@ -129,7 +129,8 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         "fills": fills,
         "phases": phases,
         "runs": runs,
-        "clamped": outputs * clamped,
+        "clamped_fours": window.out_h * (row // 4) * clamped,
+        "clamped": window.out_h * (row % 4) * clamped,
         "staged": staged,
         "rows": window.out_h,
     }
@@ -143,10 +144,15 @@ class _Plan:
     form: int
     records: list[Record]
 
-    @property
-    def loop(self) -> float:
-        """Instructions of the inner loops for one tile."""
-        return sum(record.channel.instructions for record in self.records)
+    def tile_instructions(self, layout: Layout) -> int:
+        """Instructions of all records for one tile (src/pairs_dsp.S)."""
+        words = layout.tile
+        begin = 5 + 2 * words  # what the accumulators start from, and the jumps to weights and end
+        end = 4 * words + 5
+        if self.form != PLAIN:
+            end = 5 * words + layout.tile_sums * (4 + (self.form == SIGNED)) + 6
+        loops = sum(record.channel.instructions(words) for record in self.records)
+        return loops + len(self.records) * (begin + end)
 
     @property
     def dense_weights(self) -> int:
@@ -160,7 +166,9 @@ class _Plan:
         kinds.add(("relu", "signed", "plain")[self.form])
         tiles = {part.tile for _, part in self.layout.parts()}
         joined = {"pairs_joined"} if self.layout.joined else set()
-        return frozenset(f"pairs{tile}_{kind}" for tile in tiles for kind in kinds) | joined
+        six = any(part.tile_sums == 6 for _, part in self.layout.parts())
+        even = {"pairs3_even"} if six else set()
+        return frozenset(f"pairs{tile}_{kind}" for tile in tiles for kind in kinds) | joined | even
 
     def sums_bytes(self) -> int:
         """What the tiles of the plain form store."""
@@ -206,7 +214,7 @@ def _choose_chunk(node: Node, graph: Graph, rows: int) -> tuple[Layout, list[Cha
             break
         channels = _channels(node, graph, layout)
         words = layout.kernel_rows() * window.in_c * layout.columns()
-        loop = sum(channel.instructions for channel in channels) * tiles
+        loop = sum(channel.instructions() for channel in channels) * tiles
         cost = _WORD_COST * words + loop * (1 if layout.joined else rows)
         if best is None or cost < best[0]:
             best = cost, layout, channels

@@ -53,6 +53,28 @@ class Layout:
         return 3 if self.pairs == 3 else TILE
 
     @property
+    def padded(self) -> bool:
+        """Whether the window holds pixels outside the image; so do words past a row's end."""
+        w = self.window
+        low = (w.out_h - 1) * w.stride_h + w.reach_h - w.pad_top
+        if w.pad_top > 0 or w.pad_left > 0 or low > w.in_h:
+            return True
+        words = max(self.tile_start(t) + self.tile_words(t) for t in range(self.tiles))
+        right = (words - 1 + self.width - self.pairs) * w.stride_w + w.reach_w
+        return not self.joined and right > w.in_w
+
+    @property
+    def tile_sums(self) -> int:
+        """Sums that a tile scales: rows of five pixels have one of them in two words."""
+        return self.width if self.tile < TILE else 2 * TILE
+
+    def tile_pixels(self, tile: int) -> int:
+        """Pixels of a tile that lie in the row."""
+        first = self.tile_start(tile)
+        words = range(first, first + self.tile)
+        return sum((x < self.width) + (x + self.width - self.pairs < self.width) for x in words)
+
+    @property
     def least_span(self) -> int:
         """Words that the window must hold of a channel where joined rows have few pixels."""
         return TILE  # the last step may have so few that they waste a whole tile

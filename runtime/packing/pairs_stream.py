@@ -20,9 +20,6 @@ RELU, SIGNED, PLAIN = 0, 1, 2
 NARROW, WIDE, EMPTY, END = 0, 8, 16, 17
 DENSE3, DENSE1, DENSE2 = 20, 24, 32
 
-ENTRY_INSTRUCTIONS = 9.25
-"""Of an entry with its distance: 9, and 2 for every pass of eight."""
-
 _STARTS = range(-(1 << 47), 1 << 47)
 
 LANE = 1 << 23
@@ -64,10 +61,10 @@ class Grid:
         """How far the inner loop is unrolled."""
         return 8 if self.taps == 1 else 4
 
-    @property
-    def instructions(self) -> float:
-        """Of the inner loop for one tile."""
-        return self.groups * (7 * self.taps + 1 + 3 / self.groups_a_pass)
+    def instructions(self, words: int = TILE) -> int:
+        """Of the inner loop for one tile of so many words."""
+        passes = -(-self.groups // self.groups_a_pass)
+        return self.groups * ((3 + words) * self.taps + 1) + 3 * passes + 5
 
 
 @dataclass(frozen=True)
@@ -87,8 +84,7 @@ class Channel:
     @cached_property
     def dense(self) -> bool:
         """Whether it is faster without distances."""
-        loop = ENTRY_INSTRUCTIONS * self._entries
-        return self.grid is not None and self.grid.instructions <= loop
+        return self.grid is not None and self.grid.instructions() <= self._sparse_instructions()
 
     @property
     def fits(self) -> bool:
@@ -107,12 +103,14 @@ class Channel:
         """Whether 16-bit distances take fewer bytes than 8-bit ones that continue."""
         return 2 * self._count(0xFF) > 3 * self._count(0xFFFF)
 
-    @property
-    def instructions(self) -> float:
-        """Of the inner loop for one tile."""
+    def instructions(self, words: int = TILE) -> int:
+        """Of the inner loop for one tile of so many words."""
         if self.dense and self.grid is not None:
-            return self.grid.instructions
-        return ENTRY_INSTRUCTIONS * self._entries
+            return self.grid.instructions(words)
+        return self._sparse_instructions(words)
+
+    def _sparse_instructions(self, words: int = TILE) -> int:
+        return (5 + words) * self._entries + 2 * -(-self._entries // _PASS)
 
     def bounds(self, zero_point: int) -> tuple[int, int]:
         """The least and the greatest sum of weight * (activation - zero_point)."""

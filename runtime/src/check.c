@@ -5,8 +5,8 @@
 
 #include <stdbool.h>
 
-/* Scratch and state may hold 64-bit numbers. */
-#define WORKING_ALIGNMENT 8
+/* Rows, scratch and state hold numbers of at most four bytes. */
+#define LEAST_ALIGNMENT 4
 
 /* Whether [offset, offset + bytes) lies inside [0, size). */
 static bool inside(uint64_t offset, uint64_t bytes, uint64_t size) {
@@ -18,7 +18,7 @@ static bool disjoint(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_bytes)
 }
 
 static uint64_t counters_bytes(const fedtiny_model *model) {
-    return (model->n_layers + 2u) * sizeof(uint16_t);
+    return (model->n_counters + 2u) * sizeof(uint16_t);
 }
 
 static uint64_t pointers_bytes(const fedtiny_model *model) {
@@ -48,7 +48,7 @@ static bool check_tensor(const fedtiny_model *model, const fedtiny_tensor *tenso
     for (uint32_t row = 0; row < tensor->rows; row++) {
         const uint64_t address = (uint64_t)model->row_address[tensor->first_row + row]
                                  << model->address_shift;
-        const bool placed = address % model->arena_alignment == 0 || (row > 0 && address == next);
+        const bool placed = address % LEAST_ALIGNMENT == 0 || (row > 0 && address == next);
         next = address + tensor->row_bytes;
         if (!placed || !inside(address, tensor->row_bytes, model->arena_bytes) ||
             !disjoint(address, tensor->row_bytes, model->pointers, pointers_bytes(model)) ||
@@ -67,11 +67,12 @@ static bool check_access(const fedtiny_model *model, const fedtiny_access *acces
 }
 
 static bool check_layer(const fedtiny_model *model, const fedtiny_layer *layer) {
-    if (layer->kernel >= model->n_kernels || model->kernels[layer->kernel] == NULL ||
-        layer->steps == 0 || layer->inputs > FEDTINY_MAX_INPUTS || layer->params % 4 != 0 ||
+    if (layer->kernel >= model->n_kernels || layer->counter >= model->n_counters ||
+        model->kernels[layer->kernel] == NULL || layer->steps == 0 ||
+        layer->inputs > FEDTINY_MAX_INPUTS || layer->params % 4 != 0 ||
         layer->params >= model->constants_bytes || layer->scratch > model->arena_bytes ||
-        layer->state > model->arena_bytes || layer->scratch % WORKING_ALIGNMENT != 0 ||
-        layer->state % WORKING_ALIGNMENT != 0) {
+        layer->state > model->arena_bytes || layer->scratch % LEAST_ALIGNMENT != 0 ||
+        layer->state % LEAST_ALIGNMENT != 0) {
         return false;
     }
     uint32_t window = layer->output.window;
@@ -89,6 +90,27 @@ static bool check_layer(const fedtiny_model *model, const fedtiny_layer *layer) 
     return layer->output.start >= 0 && last < model->tensors[layer->output.tensor].rows;
 }
 
+/* The program runs every step of the layer, and no other layer counts with its counter meanwhile.
+ */
+static bool check_steps(const fedtiny_model *model, uint32_t index) {
+    const fedtiny_layer *layer = &model->layers[index];
+    uint32_t steps = 0;
+    for (uint32_t e = 0; e < model->n_entries; e++) {
+        const uint16_t entry = model->program[e];
+        if (entry == FEDTINY_FEED) {
+            continue;
+        }
+        const uint32_t other = FEDTINY_RUN_LAYER(entry);
+        if (other == index) {
+            steps += FEDTINY_RUN_COUNT(entry);
+        } else if (steps > 0 && steps < layer->steps &&
+                   model->layers[other].counter == layer->counter) {
+            return false;
+        }
+    }
+    return steps == layer->steps;
+}
+
 static bool check_program(const fedtiny_model *model) {
     uint32_t fed = 0;
     for (uint32_t e = 0; e < model->n_entries; e++) {
@@ -103,14 +125,7 @@ static bool check_program(const fedtiny_model *model) {
         return false;
     }
     for (uint32_t layer = 0; layer < model->n_layers; layer++) {
-        uint32_t steps = 0;
-        for (uint32_t e = 0; e < model->n_entries; e++) {
-            const uint16_t entry = model->program[e];
-            if (entry != FEDTINY_FEED && FEDTINY_RUN_LAYER(entry) == layer) {
-                steps += FEDTINY_RUN_COUNT(entry);
-            }
-        }
-        if (steps != model->layers[layer].steps) {
+        if (!check_steps(model, layer)) {
             return false;
         }
     }

@@ -137,6 +137,9 @@ fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_
     fedtiny_pairs_span span;
     span.pack = fedtiny_lanes_pack;
     span.pad = pad;
+    if (p->padded) {
+        fedtiny_fill(pad, p->input_zero_point, p->in_c);
+    }
     span.width = is_joined ? rows * p->out_w : p->out_w;
     span.plane = fedtiny_pairs_smaller(p->stride_w, p->reach_w) * p->phase_words;
     const int32_t pairs = fedtiny_pairs_of(span.width);
@@ -153,7 +156,6 @@ fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.end = tile.record + p->out_c;
     tile.plain = plain;
     tile.stream = (const uint8_t *)tile.end;
-    fedtiny_fill(pad, p->input_zero_point, p->in_c);
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {
         const int32_t end = fedtiny_pairs_smaller(chunk + p->chunk_tiles, tiles);
         span.first = tile_start(chunk, pairs);

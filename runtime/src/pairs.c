@@ -74,6 +74,9 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     fedtiny_pairs_span span;
     span.pack = fedtiny_pairs_pack;
     span.pad = pad;
+    if (p->padded) {
+        fedtiny_fill(pad, p->input_zero_point, p->in_c);
+    }
     span.width = is_joined ? rows * p->out_w : p->out_w;
     span.plane = fedtiny_pairs_smaller(p->stride_w, p->reach_w) * p->phase_words;
     const int32_t pairs = fedtiny_pairs_of(span.width);
@@ -90,7 +93,6 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.group = p->phase_words * (int32_t)sizeof(int32_t);
     tile.dense = p->dense_weights;
     tile.stream = fedtiny_constant(call, p->stream);
-    fedtiny_fill(pad, p->input_zero_point, p->in_c);
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {
         const int32_t end = fedtiny_pairs_smaller(chunk + p->chunk_tiles, tiles);
         span.first = tile_start(chunk, pairs);

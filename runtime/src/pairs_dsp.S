@@ -99,22 +99,23 @@
     add \high, \high, \low, lsr #31
     .endm
 
-/* Two sums to two int8. The first SMMLAR is SaturatingRoundingDoublingHighMul: factor is
+/* Sums to int8. The first SMMLAR is SaturatingRoundingDoublingHighMul: factor is
  * 2 * multiplier - 2^32, so that the sum itself is the addend. The second divides by
  * 2^s = 2^32 / divisor, rounding halves upwards, and adds the zero point; one less than a negative
  * number rounds its halves away from zero, as RoundingDivideByPOT does. */
+    .macro SCALE_ONE sum, signed
+    smmlar \sum, \sum, r8, \sum
+    .if \signed
+    add \sum, \sum, \sum, asr #31
+    .endif
+    smmlar \sum, \sum, r9, r10
+    ssat \sum, #8, \sum
+    .endm
+
     .macro SCALE low, high, signed
     SEPARATE \low, \high
-    smmlar \low, \low, r8, \low
-    smmlar \high, \high, r8, \high
-    .if \signed
-    add \low, \low, \low, asr #31
-    add \high, \high, \high, asr #31
-    .endif
-    smmlar \low, \low, r9, r10
-    smmlar \high, \high, r9, r10
-    ssat \low, #8, \low
-    ssat \high, #8, \high
+    SCALE_ONE \low, \signed
+    SCALE_ONE \high, \signed
     .endm
 
 /* The outputs of one channel. r11 is one past the low lane's pixel; lr is distance - 1. */
@@ -132,9 +133,14 @@
     add r11, r11, r0
     strb r2, [r11, #-1]
     strb r3, [r11, lr]
-    SCALE r4, r5, \signed
     add r11, r11, r0
+    .if \words == 4 || FEDTINY_PART_PAIRS3_EVEN
+    SCALE r4, r5, \signed
     strb r4, [r11, #-1]
+    .else /* the low lane repeats the first word's high lane */
+    SEPARATE r4, r5
+    SCALE_ONE r5, \signed
+    .endif
     strb r5, [r11, lr]
     .if \words == 4
     SCALE r6, r7, \signed

@@ -6,7 +6,7 @@
 
 #include "memory.h"
 
-/* In the arena: one step counter a layer, then the program entry that is next, then rows fed. */
+/* In the arena: step counters, then the program entry that is next, then rows fed. */
 static uint16_t *counters_of(const fedtiny_model *model, void *arena) {
     return (uint16_t *)(void *)((uint8_t *)arena + model->counters);
 }
@@ -22,40 +22,45 @@ static uint8_t *row_of(const fedtiny_model *model, uint8_t *arena, const fedtiny
 
 /* Writes the pointers of one access and returns the place after them. */
 static void **point(const fedtiny_model *model, uint8_t *arena, const fedtiny_access *access,
-                    int32_t step, void **pointers) {
+                    uint32_t step, void **pointers) {
     const fedtiny_tensor *tensor = &model->tensors[access->tensor];
-    int32_t row = access->start + step * access->advance;
-    for (const int32_t end = row + access->window; row < end; row++) {
-        *pointers++ = row_of(model, arena, tensor, row);
-    }
+    const uint16_t *addresses = model->row_address + tensor->first_row;
+    const uint32_t rows = tensor->rows, shift = model->address_shift;
+    uint32_t row = (uint32_t)access->start + step * access->advance; /* padding on top: large */
+    uint32_t left = access->window;
+    do {
+        *pointers++ = row < rows ? arena + ((size_t)addresses[row] << shift) : NULL;
+        row++;
+    } while (--left > 0);
     return pointers;
 }
 
-static fedtiny_status run_steps(const fedtiny_model *model, uint8_t *arena, uint16_t index,
-                                uint16_t count, const fedtiny_hooks *hooks) {
-    const fedtiny_layer *layer = &model->layers[index];
-    const fedtiny_kernel kernel = model->kernels[layer->kernel];
-    uint16_t *done = &counters_of(model, arena)[index];
+static fedtiny_status run_steps(const fedtiny_model *model, uint8_t *arena, uint32_t entry,
+                                const fedtiny_hooks *hooks) {
+    const fedtiny_layer *layer = &model->layers[FEDTINY_RUN_LAYER(entry)];
+    const fedtiny_access *const inputs = layer->input + layer->inputs;
+    uint16_t *counter = &counters_of(model, arena)[layer->counter];
     void **pointers = (void **)(void *)(arena + model->pointers);
     fedtiny_call call;
     call.params = model->constants + layer->params;
     call.constants = model->constants;
     call.scratch = arena + layer->scratch;
     call.state = arena + layer->state;
-    call.layer = index;
+    call.layer = FEDTINY_RUN_LAYER(entry);
     call.in = (const void *const *)pointers;
-    for (; count > 0; count--, (*done)++) {
+    uint32_t step = *counter;
+    for (const uint32_t end = step + FEDTINY_RUN_COUNT(entry); step < end; step++) {
         void **next = pointers;
-        for (uint16_t i = 0; i < layer->inputs; i++) {
-            next = point(model, arena, &layer->input[i], *done, next);
+        for (const fedtiny_access *access = layer->input; access < inputs; access++) {
+            next = point(model, arena, access, step, next);
         }
         call.out = next;
-        point(model, arena, &layer->output, *done, next);
-        call.step = *done;
+        point(model, arena, &layer->output, step, next);
+        call.step = (uint16_t)step;
         if (hooks != NULL && hooks->before != NULL) {
             hooks->before(hooks->context, &call);
         }
-        const fedtiny_status status = kernel(&call);
+        const fedtiny_status status = model->kernels[layer->kernel](&call);
         if (status != FEDTINY_OK) {
             return status;
         }
@@ -63,20 +68,20 @@ static fedtiny_status run_steps(const fedtiny_model *model, uint8_t *arena, uint
             hooks->after(hooks->context, &call);
         }
     }
+    *counter = (uint16_t)(step == layer->steps ? 0 : step); /* 0 for the next that counts here */
     return FEDTINY_OK;
 }
 
 /* Runs entries until the next FEED or the end of the program. */
 static fedtiny_status run_entries(const fedtiny_model *model, uint8_t *arena,
                                   const fedtiny_hooks *hooks) {
-    uint16_t *next = counters_of(model, arena) + model->n_layers;
+    uint16_t *next = counters_of(model, arena) + model->n_counters;
     for (; *next < model->n_entries; (*next)++) {
         const uint16_t entry = model->program[*next];
         if (entry == FEDTINY_FEED) {
             return FEDTINY_OK;
         }
-        const fedtiny_status status =
-            run_steps(model, arena, FEDTINY_RUN_LAYER(entry), FEDTINY_RUN_COUNT(entry), hooks);
+        const fedtiny_status status = run_steps(model, arena, entry, hooks);
         if (status != FEDTINY_OK) {
             return status;
         }
@@ -85,7 +90,7 @@ static fedtiny_status run_entries(const fedtiny_model *model, uint8_t *arena,
 }
 
 static void restart(const fedtiny_model *model, void *arena) {
-    fedtiny_fill(counters_of(model, arena), 0, (model->n_layers + 2u) * sizeof(uint16_t));
+    fedtiny_fill(counters_of(model, arena), 0, (model->n_counters + 2u) * sizeof(uint16_t));
 }
 
 fedtiny_status fedtiny_reset(const fedtiny_model *model, void *arena, size_t arena_bytes) {
@@ -108,7 +113,7 @@ fedtiny_status fedtiny_run(const fedtiny_model *model, void *arena, const fedtin
     if (status != FEDTINY_OK) {
         return status;
     }
-    const uint16_t next = counters_of(model, arena)[model->n_layers];
+    const uint16_t next = counters_of(model, arena)[model->n_counters];
     return next == model->n_entries ? FEDTINY_OK : FEDTINY_ERROR_STATE;
 }
 
@@ -117,7 +122,7 @@ fedtiny_status fedtiny_push_row(const fedtiny_model *model, void *arena, const v
     if (model == NULL || arena == NULL || row == NULL) {
         return FEDTINY_ERROR_ARGUMENT;
     }
-    uint16_t *next = counters_of(model, arena) + model->n_layers;
+    uint16_t *next = counters_of(model, arena) + model->n_counters;
     uint16_t *fed = next + 1;
     const fedtiny_tensor *input = &model->tensors[model->inputs[0]];
     if (*next == 0 && model->n_entries > 0 && model->program[0] != FEDTINY_FEED) {

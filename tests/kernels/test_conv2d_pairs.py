@@ -226,7 +226,7 @@ def test_wide_distances_and_distances_that_continue(core: KernelCore) -> None:
         (5, 2, DENSE3),
     ],
 )
-@pytest.mark.parametrize("channels", [1, 3, 7, 8])
+@pytest.mark.parametrize("channels", [2, 3, 7, 8])
 def test_dense_channels_have_no_distances(
     core: KernelCore, taps: int, stride: int, kind: int, channels: int
 ) -> None:
@@ -260,7 +260,12 @@ def test_every_narrow_width(core: KernelCore, width: int, kernel: int) -> None:
             Case((6, 21, 8), 5, (3, 4), (1, 2), activation="relu"),
             {"pairs4_dense2", "pairs4_relu"},
         ),
-        (Case((6, 8, 8), 5, (3, 3)), {"pairs3_dense3", "pairs3_signed"}),
+        (Case((6, 8, 8), 5, (3, 3)), {"pairs3_dense3", "pairs3_signed", "pairs3_even"}),
+        (Case((6, 7, 8), 5, (3, 3)), {"pairs3_dense3", "pairs3_signed"}),
+        (
+            Case((6, 7, 8), 5, (3, 3), density=0.3, activation="relu"),
+            {"pairs3_narrow", "pairs3_relu"},
+        ),
         (
             Case((8, 5, 8), 5, (1, 1)),
             {"pairs4_dense1", "pairs4_signed", "pairs_joined"},

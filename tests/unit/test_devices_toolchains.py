@@ -79,7 +79,7 @@ def test_layouts_are_the_compilers(tmp_path: Path):
         struct.calcsize(model_tables.LAYER_LAYOUT),
         struct.calcsize(model_tables.TENSOR_LAYOUT),
         struct.calcsize("<IIIH"),
-        struct.calcsize("<IIIHHH"),
+        struct.calcsize("<IIIHHHH"),
         struct.calcsize("<HHH"),
         numbers,
         numbers + struct.calcsize("<4I"),

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fedtiny.compiler.assemble import assemble
+from fedtiny.compiler.assemble import assemble, counters_of
 from fedtiny.compiler.check_plan import PlanError, check_plan
 from fedtiny.compiler.ir import Conv2d, Graph, Node, Tensor
-from fedtiny.compiler.lifetimes import Item, Part, peak_bytes
+from fedtiny.compiler.lifetimes import Item, Part, bound_bytes, peak_bytes
 from fedtiny.compiler.placement import place
 from fedtiny.compiler.plan import FEED, Run
 from fedtiny.compiler.planner import plan as make_plan
@@ -186,3 +186,27 @@ def test_a_flattened_map_is_contiguous_and_has_two_views():
     assert [b - a for a, b in zip(rows.offsets, rows.offsets[1:], strict=False)] == [20] * 4
     assert view.offsets == rows.offsets[:1]
     assert view.row_bytes == 100
+
+
+@pytest.mark.quick
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 40), st.integers(0, 20), st.integers(1, 9)),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sampled_from([1, 4, 8]),
+)
+def test_no_placement_is_below_the_bound(specs, alignment):
+    found = [
+        item(i, size, (start, start + length)) for i, (size, start, length) in enumerate(specs)
+    ]
+    bound = bound_bytes(found, alignment)
+    assert peak_bytes(found) <= bound <= place(found, alignment)[1]
+
+
+@pytest.mark.quick
+def test_layers_that_are_never_under_way_together_share_a_counter():
+    program = [Run(0, 2), Run(1), Run(0), Run(1, 2), Run(2), Run(FEED), Run(3), Run(2), Run(3)]
+    assert counters_of(program, [3, 3, 2, 2]) == [0, 1, 0, 1]

@@ -62,6 +62,7 @@ typedef struct {
     uint16_t kernel;  /* index into the model's kernels */
     uint16_t steps;
     uint16_t inputs;
+    uint16_t counter; /* of its steps; layers that are never under way together may share one */
     fedtiny_access output;
     fedtiny_access input[FEDTINY_MAX_INPUTS];
 } fedtiny_layer;
@@ -86,11 +87,12 @@ typedef struct {
     uint32_t arena_bytes;
     uint32_t arena_alignment; /* power of two, at least the size of a pointer */
     uint32_t pointers;        /* arena offset of max_window row pointers */
-    uint32_t counters;        /* arena offset of one uint16_t a layer, then two for the program */
+    uint32_t counters;        /* arena offset of n_counters uint16_t, then two for the program */
     uint32_t constants_bytes;
     uint16_t n_kernels, n_layers, n_tensors, n_rows, n_entries, n_inputs, n_outputs;
     uint16_t max_window; /* most row pointers any layer needs, inputs and output together */
     uint16_t address_shift;
+    uint16_t n_counters;
 } fedtiny_model;
 
 /* Called around every step; either may be NULL. For counters, and to read rows while they exist. */

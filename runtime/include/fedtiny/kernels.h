@@ -250,6 +250,7 @@ typedef struct {
     uint16_t dense_weights; /* of a record of the dense kinds */
     uint16_t rows;          /* output rows of a step */
     uint8_t joined;         /* the rows of a step are one row; kernels of one tap */
+    uint8_t padded;         /* some words hold padding */
     uint8_t form;           /* FEDTINY_PAIRS_RELU, _SIGNED or _PLAIN */
     int8_t input_zero_point;
     int8_t output_zero_point;
@@ -257,7 +258,7 @@ typedef struct {
     int8_t output_max;      /* clamp, inclusive */
 } fedtiny_pairs_s8_params;
 FEDTINY_ASSERT(sizeof(fedtiny_pairs_s8_params) == 48, fedtiny_pairs_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_pairs_s8_params, output_max) == 45, fedtiny_pairs_s8_params_last);
+FEDTINY_ASSERT(offsetof(fedtiny_pairs_s8_params, output_max) == 46, fedtiny_pairs_s8_params_last);
 
 typedef struct {
     uint32_t weights;     /* offset of int8 (kernel_h, kernel_w, channels) */

@@ -19,6 +19,7 @@
 #define FEDTINY_PART_PAIRS3_RELU           1
 #define FEDTINY_PART_PAIRS3_SIGNED         1
 #define FEDTINY_PART_PAIRS3_PLAIN          1
+#define FEDTINY_PART_PAIRS3_EVEN           1 /* rows of six pixels, not five */
 #define FEDTINY_PART_PAIRS_JOINED          1 /* rows of a step joined to one row */
 #define FEDTINY_PART_DENSE2                1 /* src/dense_dsp.h, tiles of two pixels */
 #define FEDTINY_PART_DENSE3                1

@@ -87,6 +87,7 @@ static const fedtiny_layer layers[] = {
      .kernel = 1,
      .steps = ROWS,
      .inputs = 1,
+     .counter = 1,
      .output = {2, 1, 0, 0},
      .input = {{1, 1, 1, 0}}},
 };
@@ -129,6 +130,7 @@ const fedtiny_model model = {
     .n_outputs = 1,
     .max_window = 2,
     .address_shift = 3,
+    .n_counters = 2,
 };
 
 fedtiny_status model_init(void *arena) {
