@@ -92,8 +92,8 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     Instructions of the tiles' records as the assembly has them, what C adds to those of the plain
     form (records and channels of tiles, pixels of channels), words and columns packed (`odd`:
     channels not a multiple of 4), words moved, tiles, fillings of the window, phases of kernel rows
-    packed, runs of alike columns in them, outputs clamped afterwards, four at a time or one, outputs
-    staged, rows.
+    packed, runs of alike columns in them, outputs clamped afterwards, four at a time or one,
+    outputs staged, rows.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
