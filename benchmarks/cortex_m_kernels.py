@@ -19,7 +19,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from benchmarks import fit_costs
-from fedtiny.compiler import reference
+from benchmarks.kernels import count_on
 from fedtiny.compiler.ir import Graph
 from fedtiny.devices import profiles
 from fedtiny.devices.kernel_core import KernelCore
@@ -74,15 +74,6 @@ def macs_of(case: Case) -> int:
     return h * w * taps * (case.outputs if case.groups else 1)
 
 
-def count(core: KernelCore, kernel: Kernel, graph: Graph) -> int:
-    """Instructions of one inference, after its output was compared with the reference."""
-    node = graph.nodes[0]
-    data = single_node.data(graph)
-    run = core.run(kernel, node, graph, [data["x"]])
-    np.testing.assert_array_equal(run.output, reference.execute(graph, data)[node.output])
-    return run.instructions
-
-
 def candidates(graph: Graph, isa: tuple[str, ...], kernels: list[Kernel]) -> list[Kernel]:
     """The kernels that can run the graph's node."""
     found = table.candidates(graph.nodes[0], graph, isa)
@@ -99,7 +90,8 @@ def print_table(core: KernelCore, kernels: list[Kernel], isa: tuple[str, ...]) -
         for kernel in able[0]:
             cells = []
             for graph, found in zip(graphs, able, strict=True):
-                per_mac = count(core, kernel, graph) / macs_of(shape.case) if kernel in found else 0
+                counted = count_on(core, kernel, graph) if kernel in found else 0
+                per_mac = counted / macs_of(shape.case)
                 ratio = f" ({per_mac / shape.cmsis:.3f})" if shape.cmsis else ""
                 cells.append(f"{f'{per_mac:.3f}{ratio}' if per_mac else '-':>14}")
             print(f"{shape.name:20} {kernel.name:34} {' '.join(cells)}", flush=True)
@@ -151,7 +143,7 @@ def fit(core: KernelCore, kernel: Kernel, most: int) -> tuple[dict[str, float], 
         if not table.packing(kernel).supports(graph.nodes[0], graph):
             continue
         rows.append(table.packing(kernel).features(graph.nodes[0], graph))
-        totals.append(count(core, kernel, graph))
+        totals.append(count_on(core, kernel, graph))
     fitted = len(rows) * FIT_CASES // (FIT_CASES + CHECK_CASES)
     names = [name for name in rows[0] if any(row[name] for row in rows[:fitted])]
     matrix = np.array([[row[name] for name in names] for row in rows]) / np.array(totals)[:, None]

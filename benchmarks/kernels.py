@@ -20,6 +20,7 @@ import numpy as np
 from fedtiny.compiler import planner, reference
 from fedtiny.compiler.ir import DType, Graph
 from fedtiny.devices import profiles
+from fedtiny.devices.kernel_core import KernelCore
 from fedtiny.devices.profiles import Target
 from fedtiny.devices.runner import Signature, TensorType
 from fedtiny.devices.runner_unicorn import UnicornRunner
@@ -59,6 +60,9 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
         target: The emulated target.
         compiler: `"gcc"`, `"zig"` or None for whichever is there.
     """
+    if "unicorn" not in target.emulators:
+        with KernelCore(target, (kernel,), compiler) as core:
+            return count_on(core, kernel, graph)
     if "chw" in (kernel.layout_in, kernel.layout_out):
         graph = single_node.between_conversions(graph)
     with single_node.only(kernel):
@@ -81,6 +85,14 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
     assert result.layer_instructions is not None
     index = next(i for i, layer in enumerate(plan.layers) if layer.kernel.name == kernel.name)
     return result.layer_instructions[index]
+
+
+def count_on(core: KernelCore, kernel: Kernel, graph: Graph) -> int:
+    """The same on a core that holds the kernel, and no program."""
+    node, data = graph.nodes[0], single_node.data(graph)
+    run = core.run(kernel, node, graph, [data[name] for name in graph.inputs])
+    np.testing.assert_array_equal(run.output, reference.execute(graph, data)[node.output])
+    return run.instructions
 
 
 def figures(
