@@ -96,7 +96,7 @@ def pack(node: Node, graph: Graph, kind: Kind) -> Packed:
     channels["multiplier"][: window.out_c] = multipliers
     channels["shift"][: window.out_c] = shifts
     channels["more"] = [len(found) - 1 for found in groups]
-    stream = b"".join(_encode(group, kind) for found in groups for group in found)
+    stream = b"".join(encode(group, kind) for found in groups for group in found)
     direct = _direct(window, kind)
     relu = _relu(node, graph)
     params = {**window.params(*_FIELDS), **geometry.clamp(node, graph)}
@@ -127,18 +127,11 @@ def unpack(packed: Packed, node: Node, graph: Graph, kind: Kind) -> NDArray[np.g
     window = geometry.window(node, graph)
     stream, channels = (constant.array for constant in packed.constants)
     counts = channels.view(np.int32).view(_CHANNEL)["more"].astype(np.int64) + 1
-    groups = iter(_decode(stream.astype(np.uint8).tobytes(), kind))
+    groups = iter(decode(stream.astype(np.uint8).tobytes(), kind))
     width = SLOTS * SLOTS if kind == "depthwise" else _patch_bytes(window) + LANES
     patches = np.zeros((window.out_c, width), np.int8)
     for patch, count in zip(patches, counts[: window.out_c].tolist(), strict=True):
-        start = 0
-        for index in range(count):
-            group = next(groups)
-            start += group.move
-            size = LANES // max(len(group.places), 1)
-            for lane, place in enumerate(group.places or (index,)):
-                at = start + place * (size if group.places else LANES)
-                patch[at : at + size] += group.weights[lane * size : (lane + 1) * size]
+        put(patch, [next(groups) for _ in range(count)])
     return _from_patches(patches, window, kind)
 
 
@@ -202,8 +195,8 @@ def patches(node: Node, graph: Graph) -> NDArray[np.int8]:
 def groups_of(node: Node, graph: Graph, kind: Kind) -> list[list[Group]]:
     """By output channel, padded to fours, its groups; at least one each."""
     window = geometry.window(node, graph)
-    found = [_GROUPS[kind](patch) for patch in patches(node, graph)]
-    return found + [[_EMPTY[kind]]] * (_channels(window) - window.out_c)
+    found = [GROUPS[kind](patch) for patch in patches(node, graph)]
+    return found + [[EMPTY[kind]]] * (_channels(window) - window.out_c)
 
 
 def fits_narrow(window: Window) -> bool:
@@ -224,7 +217,7 @@ def _wide(patch: NDArray[np.int8]) -> list[Group]:
         part = part[part < left[0] + NARROW_BYTES]
         found.append(_group(patch, int(left[0]), int(left[0]) - start, part))
         start, left = int(left[0]), left[len(part) :]
-    return found or [_EMPTY["wide"]]
+    return found or [EMPTY["wide"]]
 
 
 def _group(patch: NDArray[np.int8], start: int, move: int, part: NDArray[np.int64]) -> Group:
@@ -253,15 +246,17 @@ def _dense(patch: NDArray[np.int8]) -> list[Group]:
     return [Group(0, (), row) for row in filled.reshape(-1, LANES)]
 
 
-_GROUPS: dict[Kind, Callable[[NDArray[np.int8]], list[Group]]] = {
+GROUPS: dict[Kind, Callable[[NDArray[np.int8]], list[Group]]] = {
     "narrow": _narrow,
     "wide": _wide,
     "blocks": _blocks,
     "dense": _dense,
     "depthwise": _dense,
 }
+"""By kind, what makes groups of a channel's weights, at least one."""
+
 _NOTHING: NDArray[np.int8] = np.zeros(LANES, np.int8)
-_EMPTY: dict[Kind, Group] = {
+EMPTY: dict[Kind, Group] = {
     "narrow": Group(0, (0,) * LANES, _NOTHING),
     "wide": Group(0, (0,) * LANES, _NOTHING),
     "blocks": Group(0, (0,) * (LANES // BLOCK), _NOTHING),
@@ -270,13 +265,26 @@ _EMPTY: dict[Kind, Group] = {
 }
 
 
-def _encode(group: Group, kind: Kind) -> bytes:
+def put(patch: NDArray[np.int8], groups: Sequence[Group]) -> None:
+    """The weights of one channel's groups to their places in a patch of zeros."""
+    start = 0
+    for index, group in enumerate(groups):
+        start += group.move
+        size = LANES // max(len(group.places), 1)
+        for lane, place in enumerate(group.places or (index,)):
+            at = start + place * (size if group.places else LANES)
+            patch[at : at + size] += group.weights[lane * size : (lane + 1) * size]
+
+
+def encode(group: Group, kind: Kind) -> bytes:
+    """A group in the stream."""
     moves = [group.move] if kind == "wide" else []
     places = np.array(group.places, "<u2" if kind == "blocks" else np.uint8)
     return np.array(moves, "<u2").tobytes() + places.tobytes() + group.weights.tobytes()
 
 
-def _decode(stream: bytes, kind: Kind) -> Sequence[Group]:
+def decode(stream: bytes, kind: Kind) -> Sequence[Group]:
+    """The groups of a stream."""
     places = {"narrow": LANES, "wide": LANES, "blocks": LANES // BLOCK}.get(kind, 0)
     record = np.dtype(
         [

@@ -439,6 +439,20 @@ FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_csr_f32_params) == 32, fedtiny_ful
 FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_csr_f32_params, output_max) == 28, fedtiny_fully_connected_csr_f32_params_last);
 
 typedef struct {
+    uint32_t stream;    /* offset of uint8: groups of weights, see src/fully_connected_mve.h */
+    uint32_t bias;      /* offset of int32 (outputs rounded up to 4), folded */
+    uint32_t more;      /* offset of uint16 (outputs rounded up to 4): groups after the first; dense: (1) */
+    int32_t multiplier; /* out = ((sum * multiplier >> 31) + rounding) >> -left */
+    int32_t rounding;   /* holds the output's zero point */
+    uint32_t outputs;
+    int8_t left;        /* negative */
+    int8_t output_min;  /* clamp, inclusive */
+    int8_t output_max;  /* clamp, inclusive */
+} fedtiny_fully_connected_mve_params;
+FEDTINY_ASSERT(sizeof(fedtiny_fully_connected_mve_params) == 28, fedtiny_fully_connected_mve_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_fully_connected_mve_params, output_max) == 26, fedtiny_fully_connected_mve_params_last);
+
+typedef struct {
     uint32_t weights;   /* offset of by 4 outputs: int32 (4) biases, int8 (inputs / 4 rounded up, 4 outputs, 4) */
     int32_t multiplier; /* out = (sum * multiplier + rounding * 2^32) >> (32 + shift) */
     int32_t rounding;   /* holds the output's zero point */
@@ -1116,6 +1130,9 @@ fedtiny_status fedtiny_fully_connected_csr_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_csr_s8_dsp(const fedtiny_call *call);
 fedtiny_status fedtiny_fully_connected_block1x4_s8_dsp(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_gather_s8_mve(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_block1x4_s8_mve(const fedtiny_call *call);
+fedtiny_status fedtiny_fully_connected_dense_s8_mve(const fedtiny_call *call);
 fedtiny_status fedtiny_add_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_table_s8_dsp(const fedtiny_call *call);
