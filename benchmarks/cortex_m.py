@@ -4,7 +4,7 @@ Where the peer was not measured (Cortex-M0+), shares are those of FedTiny's own 
 plain C, kernels without assembly.
 
 `python -m benchmarks.cortex_m [--target cortex-m4] [--densities 1,0.2,0.1,0.05] [--ram balanced]
-[--pattern block1x4]`
+[--pattern block1x4] [--network NAME]...`
 
 Weights are pruned by magnitude at export; every inference is compared bit for bit with the
 reference. Instructions are emulated (Unicorn; QEMU for Cortex-M55), flash is what the linker
@@ -88,6 +88,7 @@ def main() -> int:
     parser.add_argument("--target", default="cortex-m4")
     parser.add_argument("--densities", default="1,0.2,0.1,0.05")
     parser.add_argument("--ram", default="balanced", choices=["min", "balanced", "speed"])
+    parser.add_argument("--network", action="append", choices=tuple(PEERS))
     parser.add_argument("--pattern", help="that pruning leaves, such as block1x4")
     arguments = parser.parse_args()
     models = _folder()
@@ -97,7 +98,8 @@ def main() -> int:
     print(f"{arguments.target}, --ram {arguments.ram}; shares of TFLM + CMSIS-NN in brackets")
     columns = ("instructions", 20), ("arena", 16), ("flash", 17), ("stack", 6)
     print(f"{'network':<15} {'density':>7}", *(f"{title:>{width}}" for title, width in columns))
-    for name, peer in PEERS.items():
+    for name in arguments.network or PEERS:
+        peer = PEERS[name]
         theirs = peer.instructions.get(arguments.target)
         if theirs is None:
             with _plain_c():

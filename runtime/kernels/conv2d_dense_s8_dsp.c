@@ -1,3 +1,6 @@
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
 /* conv2d, int8, dense, two to five output pixels at a time (src/dense_dsp.h). Any stride, padding
  * and vertical dilation; groups = 1, dilation_w = 1. */
 #include "src/clamp_row.h"

@@ -5,11 +5,13 @@
 #include "src/softmax.h"
 
 /* exp of an input's difference to the greatest one in Q0.31; 0 where it does not count. */
-static int32_t exponential(const fedtiny_softmax_s8_params *p, int32_t difference) {
+static FEDTINY_SEPARATE int32_t exponential(const fedtiny_softmax_s8_params *p,
+                                            int32_t difference) {
     if (difference < p->difference_min) {
         return 0;
     }
-    return fedtiny_exp_of_negative(fedtiny_multiply(difference, p->multiplier, p->shift));
+    return fedtiny_exp_of_negative(
+        fedtiny_softmax_multiply((int32_t)((uint32_t)difference << p->shift), p->multiplier));
 }
 
 static void softmax(const fedtiny_softmax_s8_params *p, const int8_t *in, int8_t *out) {
@@ -20,7 +22,7 @@ static void softmax(const fedtiny_softmax_s8_params *p, const int8_t *in, int8_t
     }
     for (int32_t c = 0; c < p->channels; c++) {
         const int32_t e = exponential(p, in[c] - greatest);
-        sum += (uint32_t)fedtiny_divide_by_power_of_two(e, FEDTINY_SOFTMAX_SUM_BITS);
+        sum += (uint32_t)fedtiny_softmax_divide(e, FEDTINY_SOFTMAX_SUM_BITS);
     }
     while (!(sum >> 31)) {
         sum <<= 1;
@@ -30,8 +32,8 @@ static void softmax(const fedtiny_softmax_s8_params *p, const int8_t *in, int8_t
     const int32_t shift = FEDTINY_SOFTMAX_SUM_BITS - leading_zeros + 31 - 8;
     for (int32_t c = 0; c < p->channels; c++) {
         const int32_t e = exponential(p, in[c] - greatest);
-        const int32_t product = fedtiny_multiply_high(reciprocal, e);
-        const int32_t scaled = shift > 31 ? 0 : fedtiny_divide_by_power_of_two(product, shift);
+        const int32_t product = fedtiny_softmax_multiply(reciprocal, e);
+        const int32_t scaled = shift > 31 ? 0 : fedtiny_softmax_divide(product, shift);
         out[c] = (int8_t)fedtiny_clamp_s32(scaled - 128, -128, 127);
     }
 }

@@ -103,8 +103,10 @@ def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
     data = np.frombuffer(stream.encode(plan.channels, plan.scales, zero_point), np.uint8)
     weights = sum(len(channel.weights) for channel in plan.channels)
     comment = f"{window.out_c} records of 12 bytes, groups of {weights} weights"
-    parts = frozenset({"pairs_joined"} if layout.joined else ())
-    return Packed(params, (Constant("stream", data, comment),), parts)
+    parts = {"pairs_joined"} if layout.joined else set()
+    if clamp_limits(node, graph) != (-128, 127):
+        parts.add("pairs_clamp")
+    return Packed(params, (Constant("stream", data, comment),), frozenset(parts))
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:

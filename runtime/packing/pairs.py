@@ -71,7 +71,10 @@ def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
     data = np.frombuffer(stream.encode(plan.records), np.uint8)
     weights = sum(len(record.channel.weights) for record in plan.records)
     comment = f"{len(plan.records)} records for {window.out_c} channels, {weights} weights"
-    return Packed(params, (Constant("stream", data, comment),), plan.parts())
+    parts = plan.parts()
+    if plan.form != PLAIN and clamp_limits(node, graph) != (-128, 127):
+        parts |= {"pairs_clamp"}
+    return Packed(params, (Constant("stream", data, comment),), parts)
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:

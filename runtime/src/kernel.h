@@ -4,6 +4,13 @@
 
 #include "fedtiny/kernels.h"
 
+/* A function of its own: shared by its callers, or kept off the stack of others. */
+#if defined(__GNUC__)
+#define FEDTINY_SEPARATE __attribute__((noinline))
+#else
+#define FEDTINY_SEPARATE
+#endif
+
 /* A constant of the layer, or NULL when it has none. */
 static inline const void *fedtiny_constant(const fedtiny_call *call, uint32_t offset) {
     return offset == FEDTINY_ABSENT ? NULL : call->constants + offset;

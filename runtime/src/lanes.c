@@ -5,12 +5,6 @@
 #include "memory.h"
 #include "requantize.h"
 
-#if defined(__GNUC__)
-#define FEDTINY_SEPARATE __attribute__((noinline))
-#else
-#define FEDTINY_SEPARATE
-#endif
-
 enum { TILE = 3 };
 
 #if !FEDTINY_LANES_THUMB
@@ -186,7 +180,7 @@ fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_
         if (staged && is_joined) {
             fedtiny_copy(call->out[row], joined + row * row_bytes, (size_t)row_bytes);
         }
-        if (!plain) {
+        if (FEDTINY_PART_PAIRS_CLAMP && !plain) {
             fedtiny_pairs_clamp_row(p, call->out[row]);
         }
     }

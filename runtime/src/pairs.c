@@ -6,12 +6,6 @@
 
 #include <string.h>
 
-#if defined(__GNUC__)
-#define FEDTINY_SEPARATE __attribute__((noinline))
-#else
-#define FEDTINY_SEPARATE
-#endif
-
 /* Words of a tile of rows of so many words. Rows of one or two words fill a tile with waste. */
 static int32_t tile_words(int32_t pairs) {
     return pairs == 3 ? 3 : FEDTINY_PAIRS_TILE;
@@ -59,6 +53,10 @@ static FEDTINY_SEPARATE void scale_sums(const fedtiny_pairs_s8_params *p, const 
         }
     }
 }
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
 
 fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_s8_params *p) {
     int8_t *const pad = (int8_t *)call->scratch + p->window_words * sizeof(int32_t);
@@ -127,7 +125,7 @@ fedtiny_status fedtiny_pairs_step(const fedtiny_call *call, const fedtiny_pairs_
         if (staged && is_joined) {
             fedtiny_copy(call->out[row], joined + row * row_bytes, (size_t)row_bytes);
         }
-        if (!plain) {
+        if (FEDTINY_PART_PAIRS_CLAMP && !plain) {
             fedtiny_pairs_clamp_row(p, call->out[row]);
         }
     }

@@ -1,3 +1,6 @@
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("Os")
+#endif
 /* The window of packed pixels that kernels of two pixels a word share (see pairs_window.h). */
 #include "pairs_window.h"
 #include "clamp_row.h"

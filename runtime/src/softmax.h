@@ -9,6 +9,15 @@
 
 #include "requantize.h"
 
+/* Each once in the program: softmax needs them often and runs seldom. */
+static FEDTINY_SEPARATE int32_t fedtiny_softmax_multiply(int32_t a, int32_t b) {
+    return fedtiny_multiply_high(a, b);
+}
+
+static FEDTINY_SEPARATE int32_t fedtiny_softmax_divide(int32_t x, int exponent) {
+    return fedtiny_divide_by_power_of_two(x, exponent);
+}
+
 enum { FEDTINY_SOFTMAX_SUM_BITS = 12 }; /* integer bits of the sum of exponentials, Q12.19 */
 
 /* exp(a) in Q0.31 for a <= 0 in Q5.26. */
@@ -21,16 +30,15 @@ static inline int32_t fedtiny_exp_of_negative(int32_t a) {
     }
     const int32_t a_mod = (a & (quarter - 1)) - quarter;
     const int32_t x = a_mod * (1 << 5) + (1 << 28); /* around -1/8, in Q0.31 */
-    const int32_t x2 = fedtiny_multiply_high(x, x), x3 = fedtiny_multiply_high(x2, x);
-    const int32_t x4 = fedtiny_multiply_high(x2, x2);
-    const int32_t tail =
-        fedtiny_multiply_high(fedtiny_divide_by_power_of_two(x4, 2) + x3, third) + x2;
-    const int32_t sum = x + fedtiny_divide_by_power_of_two(tail, 1);
-    int32_t result = exp_eighth + fedtiny_multiply_high(sum, exp_eighth);
+    const int32_t x2 = fedtiny_softmax_multiply(x, x), x3 = fedtiny_softmax_multiply(x2, x);
+    const int32_t x4 = fedtiny_softmax_multiply(x2, x2);
+    const int32_t tail = fedtiny_softmax_multiply(fedtiny_softmax_divide(x4, 2) + x3, third) + x2;
+    const int32_t sum = x + fedtiny_softmax_divide(tail, 1);
+    int32_t result = exp_eighth + fedtiny_softmax_multiply(sum, exp_eighth);
     const int32_t remainder = a_mod - a;
     for (int k = 0; k < 7; k++) {
         if (remainder & (1 << (24 + k))) {
-            result = fedtiny_multiply_high(result, powers[k]);
+            result = fedtiny_softmax_multiply(result, powers[k]);
         }
     }
     return result;
@@ -38,11 +46,11 @@ static inline int32_t fedtiny_exp_of_negative(int32_t a) {
 
 /* 1 / (1 + a) in Q0.31 for a in [0, 1) in Q0.31, by Newton's method in Q2.29. */
 static inline int32_t fedtiny_one_over_one_plus(int32_t a) {
-    const int32_t half = (int32_t)(((int64_t)a + INT32_MAX + 1) / 2);
-    int32_t x = 1515870810 + fedtiny_multiply_high(half, -1010580540); /* 48/17 - 32/17 half */
+    const int32_t half = (int32_t)(((uint32_t)a + ((uint32_t)1 << 31)) >> 1);
+    int32_t x = 1515870810 + fedtiny_softmax_multiply(half, -1010580540); /* 48/17 - 32/17 half */
     for (int i = 0; i < 3; i++) {
-        const int32_t error = (1 << 29) - fedtiny_multiply_high(half, x);
-        x += fedtiny_multiply_high(x, error) * (1 << 2);
+        const int32_t error = (1 << 29) - fedtiny_softmax_multiply(half, x);
+        x += fedtiny_softmax_multiply(x, error) * (1 << 2);
     }
     return x > INT32_MAX / 2 ? INT32_MAX : x * 2;
 }

@@ -258,7 +258,7 @@ def test_every_narrow_width(core: KernelCore, width: int, kernel: int) -> None:
         ),
         (
             Case((6, 21, 8), 5, (3, 4), (1, 2), activation="relu"),
-            {"pairs4_dense2", "pairs4_relu"},
+            {"pairs4_dense2", "pairs4_relu", "pairs_clamp"},
         ),
         (Case((6, 8, 8), 5, (3, 3)), {"pairs3_dense3", "pairs3_signed", "pairs3_even"}),
         (Case((6, 7, 8), 5, (3, 3)), {"pairs3_dense3", "pairs3_signed"}),

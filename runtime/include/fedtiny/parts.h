@@ -21,6 +21,7 @@
 #define FEDTINY_PART_PAIRS3_PLAIN          1
 #define FEDTINY_PART_PAIRS3_EVEN           1 /* rows of six pixels, not five */
 #define FEDTINY_PART_PAIRS_JOINED          1 /* rows of a step joined to one row */
+#define FEDTINY_PART_PAIRS_CLAMP           1 /* outputs clamped to less than int8 */
 #define FEDTINY_PART_DENSE2                1 /* src/dense_dsp.h, tiles of two pixels */
 #define FEDTINY_PART_DENSE3                1
 #define FEDTINY_PART_DENSE4                1
