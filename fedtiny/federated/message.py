@@ -184,4 +184,8 @@ class _Reader:
         size = dtype.itemsize
         for dim in shape:
             size *= dim
-        return np.frombuffer(self.take(size), dtype).reshape(shape)
+        data = np.frombuffer(self.take(size), dtype)
+        try:
+            return data.reshape(shape)
+        except ValueError as error:  # of no elements, and more than numpy counts in other axes
+            raise DamagedMessageError(f"an array has the shape {shape}") from error

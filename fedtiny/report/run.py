@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from fedtiny.errors import UsageError
@@ -220,4 +221,8 @@ def read_run(folder: Path) -> RunRecord:
         raise UsageError(f"cannot read {path}: {error.strerror}.") from None
     except ValueError as error:
         raise UsageError(f"{path} is not JSON ({error}).") from None
-    return decode(RunRecord, content, str(path))
+    run = decode(RunRecord, content, str(path))
+    rounds = [row.round for row in run.history]
+    if any(later <= earlier for earlier, later in pairwise(rounds)):
+        raise UsageError(f"{path} is damaged: its rounds are not in order.")
+    return run
