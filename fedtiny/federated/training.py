@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fedtiny.data import Dataset, Split
 from fedtiny.errors import DoesNotFitError
 from fedtiny.federated import checkpoint, local_work, privacy
@@ -300,13 +303,24 @@ def _new_record(setting: Setting, data_sha256: str) -> dict[str, Any]:
             "public": len(parts.public),
             "test": len(parts.test),
             "clients": [
-                {"train": len(c.train), "selection": len(c.selection)} for c in parts.clients
+                {
+                    "train": len(c.train),
+                    "selection": len(c.selection),
+                    "labels": _label_counts(dataset, c.train),
+                }
+                for c in parts.clients
             ],
         },
         "model": {"name": setting.architecture, "input_shape": list(dataset.input_shape)},
         "initialization": {},
         "history": [],
     }
+
+
+def _label_counts(dataset: Dataset, indices: NDArray[np.int64]) -> list[int]:
+    """How many of these samples have each label; known because clients are simulated."""
+    counts = np.bincount(dataset.labels[indices], minlength=len(dataset.classes))
+    return [int(count) for count in counts]
 
 
 def _data_sha256(dataset: Dataset) -> str:

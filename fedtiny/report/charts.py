@@ -10,9 +10,13 @@ import re
 from dataclasses import dataclass
 
 from fedtiny.report.model import ArenaItem, ArenaMap, Round
+from fedtiny.report.run import DataInfo
 
 COLOURS = 6
 """Number of colours of arena items in the style sheet (`c0` … `c5`)."""
+
+MOST_LABELS = 20
+"""Labels whose colours can be told apart."""
 
 _LABEL_WIDTH = 9.0
 _LABEL_HEIGHT = 7.0
@@ -123,6 +127,71 @@ def accuracy_line(rounds: tuple[Round, ...]) -> Line | None:
     ticks = tuple(Tick(place(value), f"{100 * value:.0f} %") for value in values)
     best_round, best = max(known, key=lambda item: item[1])
     return Line(points, ticks, first, last, place(known[-1][1]), best, best_round)
+
+
+@dataclass(frozen=True)
+class LabelPart:
+    """Samples of one label at one client.
+
+    Attributes:
+        label: Its name.
+        samples: How many.
+        percent: Of the samples of the largest client.
+        hue: Of the label's colour, in degrees.
+    """
+
+    label: str
+    samples: int
+    percent: float
+    hue: int
+
+
+@dataclass(frozen=True)
+class Share:
+    """A client's training samples."""
+
+    samples: int
+    parts: tuple[LabelPart, ...]
+
+
+@dataclass(frozen=True)
+class LegendEntry:
+    """A label and the hue of its colour."""
+
+    name: str
+    hue: int
+
+
+@dataclass(frozen=True)
+class LabelShares:
+    """How labels were dealt to clients."""
+
+    clients: tuple[Share, ...]
+    legend: tuple[LegendEntry, ...]
+
+
+def label_shares(data: DataInfo) -> LabelShares | None:
+    """The chart of labels by client; None where they are not known or too many to tell apart."""
+    names = data.classes
+    known = [client.labels for client in data.clients]
+    if not 2 <= len(names) <= MOST_LABELS or any(len(labels) != len(names) for labels in known):
+        return None
+    most = max((sum(labels) for labels in known), default=0)
+    if most <= 0 or any(count < 0 for labels in known for count in labels):
+        return None
+    legend = [LegendEntry(name, 360 * i // len(names)) for i, name in enumerate(names)]
+    shares = tuple(
+        Share(
+            sum(labels),
+            tuple(
+                LabelPart(entry.name, count, round(100 * count / most, 2), entry.hue)
+                for entry, count in zip(legend, labels, strict=True)
+                if count
+            ),
+        )
+        for labels in known
+    )
+    return LabelShares(shares, tuple(legend))
 
 
 def arena_map(arena: ArenaMap) -> Map | None:

@@ -8,7 +8,7 @@ from importlib import resources
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from fedtiny.report import units
-from fedtiny.report.charts import accuracy_line, arena_map
+from fedtiny.report.charts import accuracy_line, arena_map, label_shares
 from fedtiny.report.model import DeploymentReport, Figure, LayerReport, Training
 from fedtiny.report.run import RunRecord
 from fedtiny.report.summary import meters, run_verdicts, verdicts
@@ -66,6 +66,7 @@ def _run(run: RunRecord) -> dict[str, object]:
         "run": run,
         "verdicts": run_verdicts(run),
         "line": accuracy_line(tuple(row.for_chart for row in run.history)),
+        "shares": label_shares(run.data),
     }
 
 

@@ -130,10 +130,11 @@ class Final:
 
 @dataclass(frozen=True)
 class ClientSamples:
-    """How many samples a client holds."""
+    """How many samples a client holds; of its training samples, how many of each label."""
 
     train: int
     selection: int
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,7 @@ class DataInfo:
     test: int
     public: int
     clients: tuple[ClientSamples, ...]
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

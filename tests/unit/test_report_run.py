@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from fedtiny.cli.app import fedtiny
 from fedtiny.errors import UsageError
+from fedtiny.report.charts import label_shares
 from fedtiny.report.html import render
 from fedtiny.report.run import read_run
 from fedtiny.report.terminal import make_console, print_run
@@ -73,6 +74,26 @@ def test_page_and_screen_say_what_happened(tmp_path):
     print_run(run, make_console(stream))
     assert "61.0 % accuracy" in stream.getvalue()
     assert "worst 50.0 %" in stream.getvalue()
+
+
+def test_labels_of_clients_are_drawn_where_they_are_known(tmp_path):
+    content = make_run(tmp_path / "run")
+    assert "Labels of the clients" not in render(read_run(tmp_path / "run"))
+    content["data"] |= {
+        "classes": ["shoe", "bag"],
+        "clients": [
+            {"train": 40, "selection": 4, "labels": [30, 10]},
+            {"train": 20, "selection": 2, "labels": [0, 20]},
+        ],
+    }
+    (tmp_path / "run" / "run.json").write_text(json.dumps(content))
+    shares = label_shares(read_run(tmp_path / "run").data)
+    assert [[(p.label, p.samples, p.percent) for p in c.parts] for c in shares.clients] == [
+        [("shoe", 30, 75.0), ("bag", 10, 25.0)],
+        [("bag", 20, 50.0)],
+    ]
+    page = render(read_run(tmp_path / "run"))
+    assert 'title="shoe: 30"' in page
 
 
 def test_the_command_takes_runs(tmp_path):
