@@ -6,11 +6,14 @@ import ctypes
 import importlib
 from typing import Any
 
+import numpy as np
+
 from fedtiny.devices import emulation
 from fedtiny.devices.elf import Elf
 from fedtiny.devices.emulation import LayerTrace, Memory, Region, Trace
 from fedtiny.devices.image import MemoryMap
 from fedtiny.devices.model_tables import CALL_POINTERS, ModelTables, read_model
+from fedtiny.devices.pipeline import Block, Estimator
 from fedtiny.devices.profiles import Target
 from fedtiny.devices.runner import RunResult, Signature, bytes_of, outputs_from
 from fedtiny.errors import RunnerError
@@ -51,6 +54,7 @@ class EmulatedCore:
         self.elf = elf
         self.signature = signature
         tables = read_model(elf)
+        self._estimator = Estimator(target.pipeline) if target.pipeline else None
         self.thumb = 1 if target.family == "cortex-m" else 0
         if self.thumb:
             self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
@@ -131,6 +135,9 @@ class EmulatedCore:
         for address in tables.kernels:
             self.entries[(address - self.code.address) // 2] = 1
         self.blocks = (ctypes.c_uint32 * halfwords)()
+        self._span = (self.code.size + 1) // 2
+        self.runs = (ctypes.c_uint32 * (self._span * (len(tables.layers) + 1)))()
+        self.taken = (ctypes.c_uint32 * len(self.runs))()
         self.trace = Trace(
             code=self.code.pointer,
             blocks=ctypes.addressof(self.blocks),
@@ -140,6 +147,8 @@ class EmulatedCore:
             row_offsets=ctypes.addressof(self.row_offsets),
             arena=self.arena.pointer,
             stack=self.stack.pointer,
+            runs=ctypes.addressof(self.runs),
+            taken=ctypes.addressof(self.taken),
             code_begin=self.code.address,
             code_bytes=self.code.size,
             stack_begin=self.stack.address,
@@ -164,7 +173,10 @@ class EmulatedCore:
                 self.code,
                 self.stack,
                 self.arena,
-                (self.regions, self.layers, self.entries, self.row_offsets),
+                (
+                    *(self.regions, self.layers, self.entries, self.row_offsets),
+                    *(self.blocks, self.runs, self.taken),
+                ),
             )
             self.engine.hook_add(unicorn.UC_HOOK_BLOCK, callbacks.block)
             self.engine.hook_add(access, callbacks.access)
@@ -207,7 +219,10 @@ class EmulatedCore:
         t.fault = emulation.FAULT_NONE
         t.layer = emulation.NO_LAYER
         for layer in self.layers:
-            layer.instructions = layer.digest = 0
+            layer.instructions = layer.digest = layer.flash_lines = 0
+        for counts in (self.runs, self.taken):
+            ctypes.memset(counts, 0, ctypes.sizeof(counts))
+        t.previous = t.line = t.previous_end = 0
         for region in self.regions:
             region.lowest, region.highest = region.end, region.begin
         for register, value in zip(self.arguments, arguments, strict=False):
@@ -241,7 +256,23 @@ class EmulatedCore:
             layer_instructions=tuple(layer.instructions for layer in self.layers),
             stack_bytes=stack.end - stack.lowest,
             arena_bytes=arena.highest - arena.begin,
+            layer_cycles=self._cycles(),
+            layer_flash_lines=tuple(layer.flash_lines for layer in self.layers),
         )
+
+    def _cycles(self) -> tuple[float, ...] | None:
+        """What the last call is estimated to take outside of kernels, then in every layer."""
+        if self._estimator is None:
+            return None
+        runs, taken = (np.ctypeslib.as_array(counts) for counts in (self.runs, self.taken))
+        cycles = [0.0] * (len(self.layers) + 1)
+        for index in np.flatnonzero(runs):
+            layer, at = divmod(int(index), self._span)
+            size = self.blocks[at] >> 16
+            code = self.code.buffer[2 * at : 2 * at + size]
+            block = Block(self.code.address + 2 * at, code)
+            cycles[layer] += self._estimator.cycles(block, int(runs[index]), int(taken[index]))
+        return tuple(cycles)
 
     def _raise_fault(self, function: str, problem: str | None) -> None:
         t = self.trace

@@ -18,6 +18,7 @@ from typing import Any
 from fedtiny.devices import toolchains
 from fedtiny.devices.cache import cache_folder
 from fedtiny.devices.image import SUPPORT
+from fedtiny.devices.pipeline import LINE_BYTES
 from fedtiny.devices.profiles import target
 from fedtiny.errors import RunnerError
 
@@ -46,6 +47,7 @@ class LayerTrace(ctypes.Structure):
 
     _fields_ = (
         ("instructions", ctypes.c_uint64),
+        ("flash_lines", ctypes.c_uint64),
         *(
             (name, ctypes.c_uint32)
             for name in ("first_row", "rows", "row_bytes", "window", "advance", "steps", "digest")
@@ -59,6 +61,9 @@ class Trace(ctypes.Structure):
 
     `blocks` remembers size << 16 | instructions of the block that begins at each halfword of the
     code, `entries` marks the halfwords where kernels begin. `layer` and `step` are what runs now.
+    `runs` and `taken`, by halfword of the code for no layer, then for each layer, count blocks and
+    jumps at their ends; `previous` is the index of the block before, `line` what was last read of
+    the flash.
     """
 
     _fields_ = (
@@ -76,6 +81,8 @@ class Trace(ctypes.Structure):
                 "row_offsets",
                 "arena",
                 "stack",
+                "runs",
+                "taken",
             )
         ),
         *(
@@ -110,6 +117,9 @@ class Trace(ctypes.Structure):
         ("layer", ctypes.c_int32),
         ("step", ctypes.c_int32),
         ("conditional", ctypes.c_uint32),
+        ("previous", ctypes.c_uint32),
+        ("line", ctypes.c_uint32),
+        ("previous_end", ctypes.c_uint64),
     )
 
 
@@ -139,13 +149,21 @@ class PythonCallbacks:
         code: Memory,
         stack: Memory,
         arena: Memory,
-        arrays: tuple[Any, Any, Any, Any],
+        arrays: tuple[Any, ...],
     ) -> None:
         self.trace = trace
         self.code = code.buffer
         self.stack = stack.buffer
         self.arena = arena.buffer
-        self.regions, self.layers, self.entries, self.row_offsets = arrays
+        (
+            self.regions,
+            self.layers,
+            self.entries,
+            self.row_offsets,
+            self.blocks,
+            self.runs,
+            self.taken,
+        ) = arrays
         self.counts: dict[tuple[int, int], int] = {}
 
     def block(self, engine: Any, address: int, size: int, _: object) -> None:
@@ -162,9 +180,14 @@ class PythonCallbacks:
         if (offset, size) not in self.counts:
             self.counts[offset, size] = self._count(offset, size)
         instructions = self.counts[offset, size]
+        self.blocks[offset >> 1] = size << 16 | instructions
         t.instructions += instructions
         if t.layer >= 0:
             self.layers[t.layer].instructions += instructions
+        self.taken[t.previous] += t.previous_end != address
+        t.previous = (t.layer + 1) * (t.code_bytes + 1 >> 1) + (offset >> 1)
+        t.previous_end = address + size
+        self.runs[t.previous] += 1
         if t.instructions > t.limit:
             self._fail(engine, FAULT_LIMIT, address)
 
@@ -174,6 +197,11 @@ class PythonCallbacks:
         if t.thumb and (status := engine.reg_read(t.status)) & _IT_STATE:
             engine.reg_write(t.status, status & ~_IT_STATE)
         wanted = WRITE if kind in _WRITES else READ
+        line = address // LINE_BYTES & 0xFFFF_FFFF
+        in_code = 0 <= address - t.code_begin < t.code_bytes
+        if in_code and t.layer >= 0 and t.line != line:
+            t.line = line
+            self.layers[t.layer].flash_lines += 1
         for region in self.regions:
             inside = address >= region.begin and address + size <= region.end
             if inside and region.allowed & wanted:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from fedtiny.devices.pipeline import Pipeline
 from fedtiny.errors import UsageError, unknown_name
 from fedtiny.reading import read_toml
 
@@ -37,6 +38,7 @@ class Target:
         gcc: Command and machine flags of the GNU toolchain, or empty when there is none.
         zig: Machine flags for `zig cc`.
         emulators: By runner name, what that runner needs (CPU model, memory map, machine).
+        pipeline: Numbers of `fedtiny.devices.pipeline.Pipeline`; empty where there is no model.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Target:
     gcc: tuple[str, ...] = ()
     zig: tuple[str, ...] = ()
     emulators: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
+    pipeline: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ class DeviceProfile:
         sram_bytes: Memory for arena, stack and static data.
         max_latency_ms: Budget of one inference, or None.
         max_macs: Budget of one inference, or None.
+        flash_wait_states: Cycles that an access to the flash adds at `clock_hz`, or None.
+        flash_read_bytes: What one access gives, or None.
         train_memory_bytes: Memory that local training may use, or None.
         sources: By field, the citation of the number.
     """
@@ -80,6 +85,8 @@ class DeviceProfile:
     sram_bytes: int
     max_latency_ms: float | None = None
     max_macs: int | None = None
+    flash_wait_states: int | None = None
+    flash_read_bytes: int | None = None
     train_memory_bytes: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
 
@@ -143,6 +150,7 @@ def _read_target(path: Path) -> Target:
         gcc=table.texts("gcc"),
         zig=table.texts("zig"),
         emulators=table.emulators("emulators"),
+        pipeline=table.numbers("pipeline", [field.name for field in fields(Pipeline)]),
     )
     table.finish()
     if result.pointer_bytes not in (4, 8):
@@ -164,10 +172,14 @@ def _read_board(path: Path) -> DeviceProfile:
         sram_bytes=table.integer("sram_bytes"),
         max_latency_ms=table.optional_number("max_latency_ms"),
         max_macs=table.optional_integer("max_macs"),
+        flash_wait_states=table.optional_integer("flash_wait_states"),
+        flash_read_bytes=table.optional_integer("flash_read_bytes"),
         train_memory_bytes=table.optional_integer("train_memory_bytes"),
         sources=table.sources("sources"),
     )
     table.finish()
+    if (result.flash_wait_states is None) != (result.flash_read_bytes is None):
+        raise UsageError(f"{path}: flash_wait_states and flash_read_bytes go together.")
     if result.target not in targets():
         raise UsageError(f"{path}: {unknown_name('target', result.target, targets())}")
     numbers = (
@@ -176,6 +188,8 @@ def _read_board(path: Path) -> DeviceProfile:
         "sram_bytes",
         "max_latency_ms",
         "max_macs",
+        "flash_wait_states",
+        "flash_read_bytes",
         "train_memory_bytes",
     )
     for name in numbers:
@@ -258,6 +272,15 @@ class _Table:
             if not isinstance(citation, str) or not citation.strip():
                 raise self._wrong(f"{key}.{name}", citation, "a text")
         return value
+
+    def numbers(self, key: str, names: Sequence[str]) -> dict[str, int]:
+        """A table that is absent, or has exactly these keys."""
+        self.known.add(key)
+        value = self.values.get(key, {})
+        right = isinstance(value, dict) and sorted(value) in ([], sorted(names))
+        if not right or any(type(one) is not int or one < 0 for one in value.values()):
+            raise self._wrong(key, value, f"a table of whole numbers: {', '.join(names)}")
+        return dict(value)
 
     def emulators(self, key: str) -> dict[str, dict[str, str | int]]:
         self.known.add(key)

@@ -76,6 +76,9 @@ class RunResult:
         cycles: Counted by the device.
         latency_ms: By the device's clock.
         stack_bytes: High-water mark of the stack from the call of the inference on.
+        layer_cycles: Estimated by a model of the pipeline (`fedtiny.devices.pipeline`) without
+            waiting for flash: outside of kernels, then by layer index.
+        layer_flash_lines: Reads of constants, as `pipeline.wait_cycles` takes them, by layer index.
         arena_bytes: Highest arena byte that was touched, plus one.
     """
 
@@ -87,6 +90,8 @@ class RunResult:
     latency_ms: float | None = None
     stack_bytes: int | None = None
     arena_bytes: int | None = None
+    layer_cycles: tuple[float, ...] | None = None
+    layer_flash_lines: tuple[int, ...] | None = None
 
 
 class Runner(ABC):

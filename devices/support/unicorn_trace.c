@@ -8,6 +8,7 @@
 enum { READ = 1, WRITE = 2 };
 enum { FAULT_NONE, FAULT_ACCESS, FAULT_LIMIT, FAULT_CODE };
 enum { UNICORN_MEM_WRITE = 17, UNICORN_MEM_WRITE_UNMAPPED = 20 };
+enum { LINE_SHIFT = 3 }; /* of the bytes that reads of flash are counted by */
 
 typedef struct {
     uint64_t begin, end, lowest, highest;
@@ -15,7 +16,7 @@ typedef struct {
 } trace_region;
 
 typedef struct {
-    uint64_t instructions;
+    uint64_t instructions, flash_lines;
     uint32_t first_row, rows, row_bytes, window, advance, steps, digest;
     int32_t start;
 } trace_layer;
@@ -32,6 +33,7 @@ typedef struct {
     const uint32_t *row_offsets;
     const uint8_t *arena;
     const uint8_t *stack;
+    uint32_t *runs, *taken;
     uint64_t code_begin, code_bytes, stack_begin, limit;
     uint64_t instructions, return_address, fault_address, fault_pc;
     uint32_t n_regions, n_layers, thumb;
@@ -39,6 +41,8 @@ typedef struct {
     uint32_t fault, fault_size, fault_write;
     int32_t layer, step;
     uint32_t conditional; /* bit 0: this block has IT instructions, bit 1: the one before had */
+    uint32_t previous, line;
+    uint64_t previous_end;
 } trace;
 
 static uint32_t crc32(uint32_t crc, const uint8_t *data, uint32_t bytes) {
@@ -147,6 +151,11 @@ void trace_block(void *engine, uint64_t address, uint32_t size, void *context) {
     if (t->layer >= 0) {
         t->layers[t->layer].instructions += instructions;
     }
+    t->taken[t->previous] += t->previous_end != address;
+    t->previous =
+        (uint32_t)(t->layer + 1) * (uint32_t)((t->code_bytes + 1) >> 1) + (uint32_t)(offset >> 1);
+    t->previous_end = address + size;
+    t->runs[t->previous]++;
     if (t->instructions > t->limit) {
         fail(t, engine, FAULT_LIMIT, address);
     }
@@ -160,6 +169,11 @@ void trace_access(void *engine, int type, uint64_t address, int size, int64_t va
     (void)value;
     if (t->conditional != 0) {
         clear_it_state(t, engine);
+    }
+    if (address - t->code_begin < t->code_bytes && t->layer >= 0 &&
+        t->line != (uint32_t)(address >> LINE_SHIFT)) {
+        t->line = (uint32_t)(address >> LINE_SHIFT);
+        t->layers[t->layer].flash_lines++;
     }
     for (uint32_t i = 0; i < t->n_regions; i++) {
         trace_region *region = &t->regions[i];

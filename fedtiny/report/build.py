@@ -10,6 +10,7 @@ from fedtiny.compiler import cost, statistics
 from fedtiny.compiler.compile import Compiled
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.plan import ExecutionPlan, Layer
+from fedtiny.devices import pipeline
 from fedtiny.devices.profiles import DeviceProfile
 from fedtiny.devices.runner import BuildInfo, Evidence, RunResult
 from fedtiny.report.model import (
@@ -24,6 +25,9 @@ from fedtiny.report.model import (
     Totals,
 )
 from fedtiny.runtime.table import param_struct
+
+PIPELINE = "pipeline model"
+"""Who estimates cycles: `fedtiny.devices.pipeline`."""
 
 PLANNER = "planner"
 
@@ -66,6 +70,8 @@ def describe_device(device: DeviceProfile) -> DeviceInfo:
         clock_hz=device.clock_hz,
         max_latency_ms=device.max_latency_ms,
         max_macs=device.max_macs,
+        flash_wait_states=device.flash_wait_states,
+        flash_read_bytes=device.flash_read_bytes,
         sources=dict(device.sources),
     )
 
@@ -175,19 +181,41 @@ def with_run(
             for run in runs
         )
         layers.append(replace(layer, instructions=counted or layer.instructions))
-    return replace(report, totals=totals, layers=tuple(layers))
+    return _with_cycles(replace(report, totals=totals, layers=tuple(layers)), runs)
+
+
+def _with_cycles(report: DeploymentReport, runs: Sequence[RunResult]) -> DeploymentReport:
+    """Estimate cycles from the run of the most, where the device did not count them."""
+    estimates = [_cycles(report, run) for run in runs if run.layer_cycles is not None]
+    if not estimates or (report.totals.cycles and report.totals.cycles.evidence != "estimated"):
+        return report
+    cycles = [Figure(round(n), "estimated", PIPELINE) for n in max(estimates, key=sum)]
+    total = replace(cycles[0], value=sum(one.value for one in cycles))
+    layers = [replace(a, cycles=b) for a, b in zip(report.layers, cycles[1:], strict=True)]
+    return replace(report, totals=replace(report.totals, cycles=total), layers=tuple(layers))
+
+
+def _cycles(report: DeploymentReport, run: RunResult) -> list[float]:
+    """Outside of kernels, then by layer, with the device's waiting for constants in flash."""
+    cycles = list(run.layer_cycles or ())
+    board = report.device
+    if board and board.flash_wait_states and board.flash_read_bytes:
+        for index, lines in enumerate(run.layer_flash_lines or ()):
+            waits = pipeline.wait_cycles(lines, board.flash_wait_states, board.flash_read_bytes)
+            cycles[index + 1] += waits
+    return cycles
 
 
 def with_latency(report: DeploymentReport) -> DeploymentReport:
-    """Estimate the latency at one instruction a cycle where nothing counted or measured it."""
+    """Estimate the latency where nothing measured it: by cycles, else at one an instruction."""
     totals = report.totals
     clock_hz = report.device.clock_hz if report.device else None
     known = totals.latency_ms is not None and totals.latency_ms.evidence != "estimated"
-    if known or totals.instructions is None or not clock_hz:
+    cycles = totals.cycles or totals.instructions
+    if known or cycles is None or not clock_hz:
         return report
-    latency = Figure(
-        round(totals.instructions.value / clock_hz * 1e3, 4), "estimated", "one instruction a cycle"
-    )
+    by = PIPELINE if totals.cycles else "one instruction a cycle"
+    latency = Figure(round(cycles.value / clock_hz * 1e3, 4), "estimated", by)
     return replace(report, totals=replace(totals, latency_ms=latency))
 
 

@@ -97,6 +97,8 @@ class DeviceInfo:
     max_latency_ms: float | None
     max_macs: int | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    flash_wait_states: int | None = None
+    flash_read_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class LayerReport:
         flash_bytes: Constants of this layer.
         scratch_bytes: Arena bytes that only this layer's kernel uses.
         instructions: Executed in this layer in one inference.
-        cycles: Counted by a device.
+        cycles: Counted by a device, or estimated from what an emulator executed.
         latency_ms: By a device's clock.
         density_before: Density of its weights in the file that was read, where pruning at export
             changed it; else None.
@@ -170,7 +172,7 @@ class Totals:
         stack_bytes: High-water mark of one inference.
         static_ram_bytes: Writable globals.
         instructions: Executed in one inference.
-        cycles: Counted by a device.
+        cycles: As a layer's.
         latency_ms: One inference.
     """
 

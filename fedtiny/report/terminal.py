@@ -118,7 +118,7 @@ def _known(figure: Figure) -> str:
 
 def _layers(report: DeploymentReport) -> Table:
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
-    for name in ("layer", "kernel", "density", "MACs", "flash", "instructions"):
+    for name in ("layer", "kernel", "density", "MACs", "flash", "instructions", "cycles"):
         table.add_column(name, justify="left" if name in ("layer", "kernel") else "right")
     for layer in report.layers:
         table.add_row(
@@ -128,5 +128,6 @@ def _layers(report: DeploymentReport) -> Table:
             count_text(layer.macs_nonzero),
             bytes_text(figure_value(layer.flash_bytes)),
             count_text(figure_value(layer.instructions)),
+            count_text(figure_value(layer.cycles)),
         )
     return table

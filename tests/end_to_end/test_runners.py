@@ -126,8 +126,10 @@ def test_unicorn_callbacks_in_python_and_c_agree(target: str, tmp_path: Path):
     fast, slow = results
     check(fast)
     check(slow)
-    for name in ("instructions", "layer_instructions", "stack_bytes", "arena_bytes"):
+    names = ("instructions", "layer_instructions", "stack_bytes", "arena_bytes")
+    for name in (*names, "layer_cycles", "layer_flash_lines"):
         assert getattr(fast, name) == getattr(slow, name), name
+    assert (fast.layer_cycles is None) == (target != "cortex-m4")
 
 
 def test_unicorn_counts_what_the_code_says(tmp_path: Path):
