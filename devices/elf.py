@@ -54,6 +54,7 @@ class Elf:
 
     Attributes:
         pointer_bytes: 4 or 8.
+        thumb: Whether it is a program of a 32-bit Arm core.
         sections: By name.
         segments: In file order.
         symbols: By name.
@@ -68,15 +69,18 @@ class Elf:
         """
         self._data = data
         self._name = name
+        self._marks: list[tuple[int, bool]] = []  # where code and data begin, of Arm images
         if data[:4] != b"\x7fELF" or len(data) < 64 or data[4] not in (1, 2) or data[5] != 1:
             raise RunnerError(f"{name} is not a little-endian ELF file.")
         self.pointer_bytes = 4 * data[4]
+        self.thumb = self._unpack("H", 18)[0] == 40
         try:
             self.sections = {section.name: section for section in self._read_sections()}
             self.segments = tuple(self._read_segments())
             symbols = tuple(self._read_symbols())
         except (struct.error, ValueError, IndexError) as error:
             raise RunnerError(f"{name} is a damaged ELF file: {error}.") from error
+        self._marks.sort()
         self.symbols = {symbol.name: symbol for symbol in symbols}
         functions = [item for item in symbols if item.is_function]
         self.functions = tuple(sorted(functions, key=lambda item: (item.address, item.name)))
@@ -115,6 +119,17 @@ class Elf:
             if address < found.address + max(found.size, 1):
                 return found.name
         return f"0x{address:08x}"
+
+    def data_between(self, start: int, end: int) -> list[tuple[int, int]]:
+        """Address ranges of the data among a function's code, as an Arm image's marks say."""
+        found = []
+        for index, (begin, is_data) in enumerate(self._marks):
+            if is_data and begin < end:
+                following = self._marks[index + 1 : index + 2]
+                stop = min(following[0][0] if following else end, end)
+                if stop > max(begin, start):
+                    found.append((max(begin, start), stop))
+        return found
 
     def read(self, address: int, size: int) -> bytes:
         """Bytes of the image as it is loaded.
@@ -167,8 +182,7 @@ class Elf:
 
     def _read_symbols(self) -> Iterator[Symbol]:
         wide = self.pointer_bytes == 8
-        machine = self._unpack("H", 18)[0]
-        thumb = 1 if machine == 40 else 0
+        thumb = int(self.thumb)
         for section in self.sections.values():
             if section.kind != _SYMTAB:
                 continue
@@ -180,6 +194,8 @@ class Elf:
                 else:
                     name, value, length, info, _, where = self._unpack("IIIBBH", at)
                 text = self._text(names + name)
+                if text.startswith("$"):
+                    self._marks.append((value & ~thumb, text[1:2] == "d"))
                 if not text or text.startswith("$") or (where == 0 and value == 0):
                     continue
                 function = info & 15 == _FUNCTION

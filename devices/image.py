@@ -11,6 +11,7 @@ from pathlib import Path
 
 from fedtiny.devices.elf import Elf
 from fedtiny.devices.runner import BuildInfo
+from fedtiny.devices.stack_bound import StackBound, UnknownStackError
 from fedtiny.devices.toolchains import Toolchain
 from fedtiny.errors import RunnerError, UsageError
 
@@ -157,4 +158,14 @@ def _measure(toolchain: Toolchain, image: Path) -> BuildInfo:
         constants_bytes=sizes["model_constants"],
         static_ram_bytes=static,
         sections={**sizes, **functions},
+        stack_bound_bytes=_stack_bound(elf),
     )
+
+
+def _stack_bound(elf: Elf) -> int | None:
+    if not elf.thumb:
+        return None
+    try:
+        return StackBound(elf).total_bytes
+    except UnknownStackError:
+        return None

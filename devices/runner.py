@@ -53,6 +53,7 @@ class BuildInfo:
         constants_bytes: Flash of weights and tables.
         static_ram_bytes: Writable globals (must be 0 for the runtime).
         sections: Size by symbol group, for the report.
+        stack_bound_bytes: The most stack that an inference can take; None where it cannot be told.
     """
 
     image: Path
@@ -62,6 +63,7 @@ class BuildInfo:
     constants_bytes: int | None
     static_ram_bytes: int | None
     sections: Mapping[str, int] = field(default_factory=dict)
+    stack_bound_bytes: int | None = None
 
 
 @dataclass(frozen=True)

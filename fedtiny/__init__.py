@@ -1,15 +1,15 @@
 """FedTiny: federated pruning, a compiler for sparse networks, and a runtime that proves them.
 
-The Python interface is `train`, `load`, `export`, `verify`, `bench` and `deployed`; everything is
-imported when it is first used.
+The Python interface is `train`, `load`, `curve`, `export`, `verify`, `bench` and `deployed`;
+everything is imported when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fedtiny.api import bench, deployed, export, load, train, verify
+    from fedtiny.api import bench, curve, deployed, export, load, train, verify
 
-__all__ = ["bench", "deployed", "export", "load", "train", "verify"]
+__all__ = ["bench", "curve", "deployed", "export", "load", "train", "verify"]
 
 
 def __getattr__(name: str) -> Any:

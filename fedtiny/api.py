@@ -10,6 +10,7 @@ from fedtiny import pipeline
 from fedtiny.deployment import deployed
 from fedtiny.federated.config import TrainConfig
 from fedtiny.progress import SILENT, Progress
+from fedtiny.report.curve import RamCurve
 from fedtiny.report.model import DeploymentReport
 from fedtiny.sparse_model import SparseModel
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from fedtiny.benchmark.result import BenchResult
     from fedtiny.compiler.planner import RamMode
 
-__all__ = ["bench", "deployed", "export", "load", "train", "verify"]
+__all__ = ["bench", "curve", "deployed", "export", "load", "train", "verify"]
 
 
 def train(
@@ -42,6 +43,11 @@ def load(path: str | Path) -> SparseModel:
     """
     place = Path(path)
     return SparseModel.load(place / "model.safetensors" if place.is_dir() else place)
+
+
+def curve(model: str | Path | SparseModel, **options: Any) -> RamCurve:
+    """What less memory costs in instructions: `fedtiny plan`; see `fedtiny.pipeline.curve`."""
+    return pipeline.curve(model if isinstance(model, SparseModel) else Path(model), **options)
 
 
 def export(

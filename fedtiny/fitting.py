@@ -75,7 +75,11 @@ def _fits(compiled: Compiled, report: DeploymentReport) -> bool:
     """Whether another plan of the model fits, linked for its target where the first one was."""
     candidate = compiled.plan
     totals = build.planned_totals(candidate, len(tables(candidate).constants))
-    totals = replace(totals, stack_bytes=report.totals.stack_bytes)
+    totals = replace(
+        totals,
+        stack_bytes=report.totals.stack_bytes,
+        stack_bound_bytes=report.totals.stack_bound_bytes,
+    )
     trial = replace(
         report,
         model=build.describe_model(report.model.name, report.model.sha256, compiled),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fedtiny.exporters.format import DType, Io
     from fedtiny.federated.config import TrainConfig
     from fedtiny.federated.fleet import Fleet
+    from fedtiny.report.curve import RamCurve
     from fedtiny.report.model import DeploymentReport
     from fedtiny.source import Source
     from fedtiny.sparse_model import SparseModel
@@ -150,6 +151,43 @@ def export(
     )
     with new_directory(out, REPORT) as work:
         return export_folder.write(made, work, chosen, progress)
+
+
+def curve(
+    model: Path | SparseModel,
+    *,
+    target: str | None = None,
+    device: str | None = None,
+    dtype: str | None = None,
+    density: float | None = None,
+    pattern: str | None = None,
+    calibration: str | None = None,
+    feed: bool = False,
+    progress: Progress = SILENT,
+) -> RamCurve:
+    """What less memory costs a model in instructions; the arguments are those of `export`.
+
+    Raises:
+        UsageError: Bad input or usage.
+    """
+    from fedtiny.compiler import compile as compiler
+    from fedtiny.compiler.patterns import density_of
+    from fedtiny.compiler.quantizer import Options
+    from fedtiny.report.build import describe_curve
+    from fedtiny.source import open_source
+
+    if pattern is not None:
+        density = density_of(pattern, density)
+    if (target is None) == (device is None):
+        raise UsageError("give either a target (an instruction-set class) or a device (a board).")
+    board, chip = _target(target, device)
+    with progress.task("planning", 1) as task:
+        source = open_source(model)
+        kind = dtype or chip.dtype
+        lowering = Lowering(source, kind, calibration, Options(), pattern or "unstructured")
+        points = compiler.curve(lowering.final(density), chip, feed)
+        task.advance()
+    return describe_curve(source.name, chip.name, board, points)
 
 
 def verify(

@@ -10,6 +10,7 @@ from fedtiny.cli.data import data
 from fedtiny.cli.demo import demo
 from fedtiny.cli.devices import devices
 from fedtiny.cli.export import export
+from fedtiny.cli.plan import plan
 from fedtiny.cli.report import report
 from fedtiny.cli.train import train
 from fedtiny.cli.verify import verify
@@ -43,7 +44,7 @@ def fedtiny() -> None:
     """Train one sparse model on many devices' private data; compile it; prove that it fits."""
 
 
-for _command in (train, export, verify, bench, report, devices, data, demo):
+for _command in (train, plan, export, verify, bench, report, devices, data, demo):
     fedtiny.add_command(_command)
 
 __all__ = ["export", "fedtiny"]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fedtiny.compiler import cost
+from fedtiny.compiler import cost, planner
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.passes import narrow_channels
 from fedtiny.compiler.plan import ExecutionPlan
-from fedtiny.compiler.planner import RamMode, plan
+from fedtiny.compiler.planner import PlanPoint, RamMode, plan
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices.profiles import DeviceProfile, Target
 
@@ -51,13 +51,38 @@ def compile_graph(
         UnsupportedError: As for `plan`.
         UsageError: As for `plan`.
     """
+    graphs = _narrowed(whole)
+    made = [Compiled(whole, graph, plan(graph, target, ram, fed, device)) for graph in graphs]
+    return made[0] if len(made) == 1 else min(made, key=lambda item: _rank(item.plan, ram, device))
+
+
+def curve(whole: Graph, target: Target, fed: bool = False) -> tuple[PlanPoint, ...]:
+    """What less memory costs in instructions, of every width that is tried.
+
+    Args:
+        whole: As for `compile_graph`.
+        target: As for `plan`.
+        fed: As for `plan`.
+
+    Raises:
+        UnsupportedError: As for `plan`.
+    """
+    found = [point for graph in _narrowed(whole) for point in planner.curve(graph, target, fed)]
+    kept: list[PlanPoint] = []
+    for point in sorted(found, key=lambda p: (p.instructions or 0.0, p.plan.arena_bytes)):
+        if not kept or point.plan.arena_bytes < kept[-1].plan.arena_bytes:
+            kept.append(point)
+    return tuple(kept)
+
+
+def _narrowed(whole: Graph) -> list[Graph]:
+    """The graph without dead channels, in every width that is tried."""
     graphs: list[Graph] = []
     for multiple in WIDTHS:
         graph = narrow_channels(whole, multiple)
         if all(_widths(graph) != _widths(other) for other in graphs):
             graphs.append(graph)
-    made = [Compiled(whole, graph, plan(graph, target, ram, fed, device)) for graph in graphs]
-    return made[0] if len(made) == 1 else min(made, key=lambda item: _rank(item.plan, ram, device))
+    return graphs
 
 
 def _widths(graph: Graph) -> list[tuple[int, ...]]:

@@ -128,17 +128,22 @@ def curve(graph: Graph, target: Target, fed: bool = False) -> tuple[PlanPoint, .
     Raises:
         UnsupportedError: As for `plan`.
     """
-    planner = _Planner(graph, target, fed)
+    planners = [_Planner(graph, target, fed)]
+    whole = None if fed else _Planner(graph, target, fed, planes=True)
+    if whole is not None and whole.graph is not graph:
+        planners.append(whole)
+    drafts = [
+        (planner.instructions(draft), draft.arena_bytes, planner, draft)
+        for planner in planners
+        for draft in map(planner.draft, planner.selector.curve())
+    ]
     points: list[PlanPoint] = []
-    for selection in planner.selector.curve():
-        draft = planner.draft(selection)
-        if points and draft.arena_bytes >= points[-1].plan.arena_bytes:
+    for instructions, arena_bytes, planner, draft in sorted(drafts, key=lambda item: item[:2]):
+        if points and arena_bytes >= points[-1].plan.arena_bytes:
             continue
         known = all(layer.instructions is not None for layer in draft.layers)
         check_plan(draft)
-        points.append(
-            PlanPoint(planner.packed(draft), planner.instructions(draft) if known else None)
-        )
+        points.append(PlanPoint(planner.packed(draft), instructions if known else None))
     return tuple(points)
 
 

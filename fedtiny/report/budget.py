@@ -25,7 +25,7 @@ def check(report: DeploymentReport, hint: str | None = None) -> Budget:
     if device is None:
         return Budget()
     totals = report.totals
-    ram = sum(map(_value, (totals.arena_bytes, totals.stack_bytes, totals.static_ram_bytes)))
+    ram = sum(map(_value, (totals.arena_bytes, totals.stack, totals.static_ram_bytes)))
     flash = _value(totals.flash_bytes) or _value(totals.weights_bytes)
     needs: list[tuple[str, Number, Number | None, str]] = [
         ("flash_bytes", flash, device.flash_bytes, _largest(report, _flash)),

@@ -10,9 +10,11 @@ from fedtiny.compiler import cost, statistics
 from fedtiny.compiler.compile import Compiled
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.plan import ExecutionPlan, Layer
+from fedtiny.compiler.planner import PlanPoint
 from fedtiny.devices import pipeline
 from fedtiny.devices.profiles import DeviceProfile
 from fedtiny.devices.runner import BuildInfo, Evidence, RunResult
+from fedtiny.report.curve import RamCurve, RamPoint
 from fedtiny.report.model import (
     ArenaItem,
     ArenaMap,
@@ -149,6 +151,7 @@ def with_build(totals: Totals, build: BuildInfo) -> Totals:
         flash_bytes=placed(flash, totals.flash_bytes),
         weights_bytes=placed(build.constants_bytes, totals.weights_bytes),
         code_bytes=placed(build.code_bytes, totals.code_bytes),
+        stack_bound_bytes=placed(build.stack_bound_bytes, totals.stack_bound_bytes),
         static_ram_bytes=placed(build.static_ram_bytes, totals.static_ram_bytes),
     )
 
@@ -219,12 +222,42 @@ def with_latency(report: DeploymentReport) -> DeploymentReport:
     return replace(report, totals=replace(totals, latency_ms=latency))
 
 
+def describe_curve(
+    model: str, target: str, device: DeviceProfile | None, points: Sequence[PlanPoint]
+) -> RamCurve:
+    """Plans of a model, from the fastest to the smallest."""
+    fastest = points[0].instructions
+    return RamCurve(
+        model=model,
+        target=target,
+        sram_bytes=None if device is None else device.sram_bytes,
+        points=tuple(
+            RamPoint(
+                arena_bytes=point.plan.arena_bytes,
+                bound_bytes=point.plan.arena_bound_bytes,
+                gap=_gap(point.plan),
+                schedule=point.plan.schedule,
+                instructions=None if point.instructions is None else round(point.instructions),
+                extra=round(point.instructions / fastest - 1, 4)
+                if point.instructions is not None and fastest
+                else None,
+            )
+            for point in points
+        ),
+    )
+
+
+def _gap(plan: ExecutionPlan) -> float:
+    return round(plan.arena_bytes / plan.arena_bound_bytes - 1, 4)
+
+
 def describe_arena(plan: ExecutionPlan) -> ArenaMap:
     """The arena over the schedule."""
     return ArenaMap(
         schedule=plan.schedule,
         bytes=plan.arena_bytes,
         bound_bytes=plan.arena_bound_bytes,
+        gap=_gap(plan),
         items=tuple(
             ArenaItem(item.name, item.offset, item.size_bytes, item.born, item.dies)
             for item in plan.lifetimes

@@ -19,6 +19,7 @@ _TOTALS = (
     ("Code", "code_bytes"),
     ("Arena", "arena_bytes"),
     ("Stack", "stack_bytes"),
+    ("Stack, at most", "stack_bound_bytes"),
     ("Static RAM", "static_ram_bytes"),
     ("Instructions", "instructions"),
     ("Cycles", "cycles"),

@@ -170,6 +170,7 @@ class Totals:
         code_bytes: The model's own code: executor and kernels, without the harness.
         arena_bytes: The caller-owned arena: activations, scratch, state, row pointers.
         stack_bytes: High-water mark of one inference.
+        stack_bound_bytes: The most that one can take, by the linked program's frames and calls.
         static_ram_bytes: Writable globals.
         instructions: Executed in one inference.
         cycles: As a layer's.
@@ -181,10 +182,16 @@ class Totals:
     code_bytes: Figure | None = None
     arena_bytes: Figure | None = None
     stack_bytes: Figure | None = None
+    stack_bound_bytes: Figure | None = None
     static_ram_bytes: Figure | None = None
     instructions: Figure | None = None
     cycles: Figure | None = None
     latency_ms: Figure | None = None
+
+    @property
+    def stack(self) -> Figure | None:
+        """What to reserve: the bound, else what was seen."""
+        return self.stack_bound_bytes or self.stack_bytes
 
 
 @dataclass(frozen=True)
@@ -303,6 +310,7 @@ class ArenaMap:
         schedule: `"layers"` or `"rows"`.
         bytes: Size of the arena.
         bound_bytes: No placement of this schedule can be smaller (the most bytes alive at once).
+        gap: By what share the arena is larger than that.
         items: What lies where and when.
     """
 
@@ -310,6 +318,7 @@ class ArenaMap:
     bytes: int
     bound_bytes: int
     items: tuple[ArenaItem, ...] = ()
+    gap: float | None = None
 
 
 @dataclass(frozen=True)

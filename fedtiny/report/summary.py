@@ -99,7 +99,7 @@ def meters(report: DeploymentReport) -> tuple[Meter, ...]:
         found.append(Meter("Flash", totals.flash_bytes, limit, "flash_bytes", parts))
     memory = [
         ("arena", totals.arena_bytes),
-        ("stack", totals.stack_bytes),
+        ("stack", totals.stack),
         ("static", totals.static_ram_bytes),
     ]
     known = [figure for _, figure in memory if figure]

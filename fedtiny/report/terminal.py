@@ -103,12 +103,17 @@ def _figures(report: DeploymentReport) -> Table:
         ("  code", "code_bytes"),
         ("  arena", "arena_bytes"),
         ("  stack", "stack_bytes"),
+        ("  stack, at most", "stack_bound_bytes"),
         ("Instructions", "instructions"),
         ("Cycles", "cycles"),
     ):
         figure = getattr(report.totals, key)
         if figure is not None:
             table.add_row(label, key_text(key, figure.value), "", "", _known(figure))
+        if key == "arena_bytes" and report.arena is not None and report.arena.gap is not None:
+            least = key_text(key, report.arena.bound_bytes)
+            above = f"the arena is {percent_text(report.arena.gap)} above"
+            table.add_row("  arena, at least", least, "", "", above)
     return table
 
 

@@ -61,7 +61,7 @@ def test_every_command_has_help_and_is_listed():
         for option in ("--json", "--quiet", "--verbose"):
             assert option in result.stdout
     assert set(fedtiny.commands) == {
-        "train", "export", "verify", "bench", "report", "devices", "data", "demo",
+        "train", "plan", "export", "verify", "bench", "report", "devices", "data", "demo",
     }  # fmt: skip
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fedtiny.cli.app import fedtiny
 from fedtiny.compiler import cost
 from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.dataflow import layer_nodes
@@ -21,6 +24,7 @@ from fedtiny.compiler.schedule import unroll
 from fedtiny.compiler.serialize import FEED_ENTRY, tables
 from fedtiny.devices.profiles import DeviceProfile, target, targets
 from fedtiny.errors import UnsupportedError, UsageError
+from fedtiny.exporters import tflite
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Access, RowContract
 from fedtiny.runtime.host_plan import run_plan, run_plan_tensors
@@ -366,3 +370,23 @@ def test_contiguous_rows_that_addresses_cannot_name_are_refused():
     ]
     with pytest.raises(UnsupportedError, match="'y' must be contiguous, but its rows of 40001"):
         assemble(graph, fake_target(), layers_of(graph, contracts), "layers")
+
+
+def test_the_curve_is_printed_and_is_one_document(tmp_path):
+    path = tmp_path / "net.tflite"
+    path.write_bytes(tflite.to_bytes(resnet8(size=8, width=4, density=0.3)))
+    words = ["plan", str(path), "--target", "cortex-m4"]
+    text = CliRunner().invoke(fedtiny, words)
+    document = json.loads(CliRunner().invoke(fedtiny, [*words, "--json"]).stdout)
+    assert text.exit_code == 0
+    assert "row by row" in text.stdout
+    assert "% " in text.stdout
+    points = document["points"]
+    assert points[0]["extra"] == 0
+    for a, b in pairwise(points):
+        assert a["arena_bytes"] > b["arena_bytes"]
+        assert a["instructions"] < b["instructions"]
+    for point in points:
+        above = point["arena_bytes"] / point["bound_bytes"] - 1
+        assert point["gap"] == pytest.approx(above, abs=1e-4)
+        assert 0 <= above <= 0.25

@@ -47,7 +47,7 @@ def arena():
         offset = 0 if step % 2 else 32768 - total
         items.append(model.ArenaItem(f"{name}_output", offset, total, step, step + 2))
     items.append(model.ArenaItem("row pointers", 32768, 512, 0, len(SHAPES) + 1))
-    return model.ArenaMap("layers", 33280, 33000, tuple(items))
+    return model.ArenaMap("layers", 33280, 33000, tuple(items), 0.0091)
 
 
 def make_report(**changes):
@@ -198,6 +198,12 @@ def test_names_are_escaped():
 
 
 @pytest.mark.quick
+def test_the_page_states_the_arena_beside_its_bound():
+    page = html.render(make_report())
+    assert "33,280 bytes" in page
+    assert "(33,000 bytes; the arena is 0.9 % above)" in page
+
+
 def test_arena_items_lie_where_the_report_says():
     items = (model.ArenaItem("a", 0, 25, 0, 1), model.ArenaItem("b[3]", 75, 25, 1, 4))
     chart = charts.arena_map(model.ArenaMap("rows", 100, 50, items))

@@ -49,7 +49,9 @@ def test_keys_are_those_of_the_interface():
     )
     assert {*layer.split(), "cycles", "latency_ms"} <= set(content["layers"][0])
     totals = "flash_bytes weights_bytes code_bytes arena_bytes stack_bytes static_ram_bytes"
-    assert {*totals.split(), "instructions", "cycles", "latency_ms"} == set(content["totals"])
+    assert {*totals.split(), "stack_bound_bytes", "instructions", "cycles", "latency_ms"} == set(
+        content["totals"]
+    )
     assert content["totals"]["flash_bytes"] == {
         "value": 1024,
         "evidence": "estimated",

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
@@ -57,6 +58,23 @@ def test_one_screen_says_it_all_in_plain_text():
     assert "emulated by unicorn, gcc 12" in sram
     assert "conv2d_s8" not in text
     assert "conv2d_s8[x]" in shown(make_report(), layers=True)
+
+
+def test_the_arena_is_beside_its_bound_and_the_stack_beside_its_own():
+    totals = replace(
+        make_report().totals,
+        stack_bytes=model.Figure(440, "emulated", "unicorn"),
+        stack_bound_bytes=model.Figure(456, "measured", "gcc 12"),
+    )
+    text = shown(make_report(totals=totals, arena=model.ArenaMap("rows", 33_280, 32_000, (), 0.04)))
+    (least,) = [line for line in text.splitlines() if "arena, at least" in line]
+    assert "31.2 KiB" in least
+    assert "the arena is 4.0 % above" in least
+    (most,) = [line for line in text.splitlines() if "stack, at most" in line]
+    assert "456 B" in most
+    assert "measured by gcc 12" in most
+    (sram,) = [line for line in text.splitlines() if "SRAM" in line and "KiB" in line]
+    assert "32.9 KiB" in sram  # what is reserved is the bound
 
 
 def test_what_does_not_fit_is_named():
