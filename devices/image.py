@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fedtiny.devices.elf import Elf
+from fedtiny.devices.model_tables import SYMBOL
 from fedtiny.devices.runner import BuildInfo
-from fedtiny.devices.stack_bound import StackBound, UnknownStackError
+from fedtiny.devices.stack_bound import ENTRY, StackBound, UnknownStackError
 from fedtiny.devices.toolchains import Toolchain
 from fedtiny.errors import RunnerError, UsageError
 
@@ -163,7 +164,7 @@ def _measure(toolchain: Toolchain, image: Path) -> BuildInfo:
 
 
 def _stack_bound(elf: Elf) -> int | None:
-    if not elf.thumb:
+    if not elf.thumb or not {SYMBOL, ENTRY} <= elf.symbols.keys():
         return None
     try:
         return StackBound(elf).total_bytes

@@ -14,6 +14,10 @@ from fedtiny.compiler.plan import FEED
 from fedtiny.runtime.contract import Overlap
 
 
+NEVER = 1 << 62
+"""More rows than any storage has."""
+
+
 @dataclass(frozen=True)
 class Needs:
     """Most bytes alive while any step of a layer runs, its own scratch not counted.
@@ -65,7 +69,18 @@ class StageSimulator:
             [(reader, (*touch.low, ends[s])) for reader, touch in flow.readers[s]]
             for s in range(len(flow.storages))
         ]
+        # The rows that a step needs, and one more that never exist once all steps have run.
+        self._needs = [
+            [(touch.storage, (*touch.high, NEVER)) for touch in layer.reads]
+            or [(0, (*(0,) * layer.steps, NEVER))]
+            for layer in flow.layers
+        ]
         self._reads = [sorted({touch.storage for touch in layer.reads}) for layer in flow.layers]
+        # Rows that no reader keeps, bytes of a contiguous storage (else 0), bytes of a row.
+        self._sizes = [
+            (0 if s.output else s.rows, s.rows * s.row_bytes * s.contiguous, s.row_bytes)
+            for s in flow.storages
+        ]
         self._readers = [sorted({reader for reader, _ in item}) for item in flow.readers]
 
     def run(self, first: int, last: int, limit: int | None = None) -> StageRun | None:
@@ -142,24 +157,24 @@ class _Run:
         return StageRun(tuple(self.order), self.idle, needs) if self.idle <= self.limit else None
 
     def _runnable(self, index: int) -> bool:
-        layer, step = self.flow.layers[index], self.progress[index]
-        if step == layer.steps:
-            return False
-        final = self.final
-        return all(final[touch.storage] >= touch.high[step] for touch in layer.reads)
+        step, final = self.progress[index], self.final
+        for storage, high in self.simulator._needs[index]:
+            if final[storage] < high[step]:
+                return False
+        return True
 
     def _alive(self, index: int) -> int:
         """Bytes of a storage that exist and will still be read (or are the result)."""
-        storage = self.flow.storages[index]
-        freed = 0 if storage.output else storage.rows
+        freed, whole, row_bytes = self.simulator._sizes[index]
+        progress = self.progress
         for reader, low in self.simulator._frees[index]:
-            at = low[self.progress[reader]]
+            at = low[progress[reader]]
             if at < freed:
                 freed = at
         rows = self.made[index] - freed
         if rows <= 0:
             return 0
-        return (storage.rows if storage.contiguous else rows) * storage.row_bytes
+        return whole or rows * row_bytes
 
     def _update(self, index: int) -> int:
         """Recount one storage; returns how many bytes were freed (negative: made)."""
@@ -194,21 +209,24 @@ class _Run:
         self.progress[index] = step + 1
         freed = [self._update(s) for s in self.simulator._reads[index]]
         total = sum(freed)
-        written_only = self.live + self.state + written
-        kept = {
-            "any": 0,
-            "same_address": total - min(written, max(freed, default=0)),
-            "none": total,
-        }
-        self.reading[index] = max(self.reading[index], reading)
-        self.any[index] = max(self.any[index], written_only)
-        self.same[index] = max(self.same[index], written_only + kept["same_address"])
-        self.none[index] = max(self.none[index], written_only + total)
+        any_bytes = self.live + self.state + written
+        same_bytes = any_bytes + total - min(written, max(freed, default=0))
+        none_bytes = any_bytes + total
+        if reading > self.reading[index]:
+            self.reading[index] = reading
+        if any_bytes > self.any[index]:
+            self.any[index] = any_bytes
+        if same_bytes > self.same[index]:
+            self.same[index] = same_bytes
+        if none_bytes > self.none[index]:
+            self.none[index] = none_bytes
         self.made[out] = made
         self.final[out] = max(self.final[out], self.flow.complete[index][step])
         self._update(out)
         self.order.append(index)
         if step + 1 == layer.steps:
             self.state -= layer.state_bytes
-        needed = max(reading, written_only + kept[layer.overlap])
-        return needed + layer.scratch_bytes <= self.limit
+        written_bytes = any_bytes if layer.overlap == "any" else none_bytes
+        if layer.overlap == "same_address":
+            written_bytes = same_bytes
+        return max(reading, written_bytes) + layer.scratch_bytes <= self.limit
