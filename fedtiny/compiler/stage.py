@@ -13,7 +13,6 @@ from fedtiny.compiler.dataflow import INPUT, Dataflow
 from fedtiny.compiler.plan import FEED
 from fedtiny.runtime.contract import Overlap
 
-
 NEVER = 1 << 62
 """More rows than any storage has."""
 
@@ -158,7 +157,7 @@ class _Run:
 
     def _runnable(self, index: int) -> bool:
         step, final = self.progress[index], self.final
-        for storage, high in self.simulator._needs[index]:
+        for storage, high in self.simulator._needs[index]:  # noqa: SIM110 (all() is slower)
             if final[storage] < high[step]:
                 return False
         return True

@@ -1,8 +1,7 @@
 /* pad, float: a row of padding, or the input's row with values before, between and behind its runs.
  */
 #include "src/kernel.h"
-
-#include <string.h>
+#include "src/memory.h"
 
 fedtiny_status fedtiny_pad_f32(const fedtiny_call *call) {
     const fedtiny_pad_f32_params *p = call->params;
@@ -16,7 +15,7 @@ fedtiny_status fedtiny_pad_f32(const fedtiny_call *call) {
     }
     out += p->before;
     for (uint32_t i = 0; i < p->runs; i++) {
-        memcpy(out, in, p->run * sizeof *out);
+        fedtiny_copy(out, in, p->run * sizeof *out);
         in += p->run;
         out += p->run + p->between;
     }

@@ -9,6 +9,7 @@ from fedtiny.compiler.ir import Graph, Node
 from fedtiny.compiler.operators import Concat
 from fedtiny.runtime.contract import Access, Packed, RowContract
 from fedtiny.runtime.packing import geometry
+from fedtiny.runtime.packing.copies import counted
 
 
 def _axis(node: Node, graph: Graph) -> int:
@@ -56,8 +57,15 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Elements; pairs of copies; output rows."""
-    output = graph[node.output]
+    """Words and bytes copied; copies; output rows."""
+    output, params = graph[node.output], pack(node, graph).params
     rows = geometry.row_count(output.shape)
-    copies = rows * pack(node, graph).params["pixels"]
-    return {"outputs": output.size, "pixels": copies, "rows": rows}
+    item = np.dtype(output.dtype).itemsize
+    sizes = [item * int(params[name]) for name in ("channels_a", "channels_b")]
+    if _joins_rows(node, graph):  # a row of one input alone
+        return {"copies": rows, "rows": rows, **counted([(0, 0, sizes[0])], rows)}
+    moved = []
+    for x in range(int(params["pixels"])):
+        start = x * sum(sizes)
+        moved += [(start, x * sizes[0], sizes[0]), (start + sizes[0], x * sizes[1], sizes[1])]
+    return {"copies": rows * len(moved), "rows": rows, **counted(moved, rows)}

@@ -10,6 +10,7 @@ from fedtiny.compiler.operators import Pad
 from fedtiny.compiler.quantization import constant_value
 from fedtiny.runtime.contract import Access, Packed, RowContract
 from fedtiny.runtime.packing import geometry
+from fedtiny.runtime.packing.copies import counted
 
 
 def supports(node: Node, graph: Graph) -> bool:
@@ -49,12 +50,16 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Outputs; elements that are copied; runs that are copied; output rows."""
-    height = graph[node.inputs[0]].shape[1]
-    runs = height * pack(node, graph).params["runs"]
-    return {
-        "outputs": graph[node.output].size,
-        "copied": graph[node.inputs[0]].size,
-        "runs": runs,
-        "rows": graph[node.output].shape[1],
-    }
+    """Outputs filled, of int8 words and bytes; words and bytes copied; runs copied; output rows."""
+    params, output = pack(node, graph).params, graph[node.output]
+    height, rows = graph[node.inputs[0]].shape[1], output.shape[1]
+    item = np.dtype(output.dtype).itemsize
+    elements, before, run, between = (
+        int(params[name]) for name in ("elements", "before", "run", "between")
+    )
+    runs = range(int(params["runs"]))
+    moved = [(item * (before + i * (run + between)), item * i * run, item * run) for i in runs]
+    found = {"runs": height * len(runs), "rows": rows, **counted(moved, height)}
+    if item == 1:
+        return found | {"filled_words": rows * (elements // 4), "filled": rows * (elements % 4)}
+    return found | {"outputs": output.size}
