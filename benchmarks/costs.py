@@ -3,9 +3,10 @@
     python -m benchmarks.costs [--target cortex-m4] [--compiler gcc|zig] [--ram MODE]
         [--density D]... [--network NAME]...
 
-Every layer is counted exactly by Unicorn inside its kernel; what the program executes outside of
-kernels is the executor's. Predictions come from the coefficients in runtime/kernels.toml, which
-were fitted to other layers (`benchmarks.fit_costs`). Outputs are compared with the reference.
+Every layer is counted exactly by Unicorn inside its kernel (by QEMU for Cortex-M55, with a dozen
+instructions more a step); what the program executes outside of kernels is the executor's.
+Predictions come from the coefficients in runtime/kernels.toml, which were fitted to other layers
+(`benchmarks.fit_costs`). Outputs are compared with the reference.
 """
 
 from __future__ import annotations
@@ -23,8 +24,7 @@ from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.plan import ExecutionPlan
 from fedtiny.devices import profiles
 from fedtiny.devices.profiles import Target
-from fedtiny.devices.runner import Signature, TensorType
-from fedtiny.devices.runner_unicorn import UnicornRunner
+from fedtiny.devices.runner import Signature, TensorType, make_runner
 from fedtiny.exporters import c
 from tests import networks
 from tests.graph_strategies import samples
@@ -70,7 +70,8 @@ def compare(plan: ExecutionPlan, target: Target, compiler: str | None) -> list[R
         tuple(TensorType(graph[n].shape, graph[n].dtype) for n in names)
         for names in (graph.inputs, graph.outputs)
     ]
-    with tempfile.TemporaryDirectory() as folder, UnicornRunner(target, compiler) as runner:
+    spec = f"{target.runner}:{compiler}" if compiler else target.runner
+    with tempfile.TemporaryDirectory() as folder, make_runner(spec, target) as runner:
         source = c.write(plan, Path(folder))
         runner.load(runner.build(source, Path(folder) / "build"), Signature(ends[0], ends[1]))
         result = runner.run(tuple(inputs.values()))

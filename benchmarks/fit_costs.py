@@ -13,6 +13,7 @@ import argparse
 import math
 import random
 import re
+from contextlib import nullcontext
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -21,9 +22,10 @@ from typing import Literal
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks.kernels import count
+from benchmarks.kernels import count, count_on, is_bare
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.devices import profiles
+from fedtiny.devices.kernel_core import KernelCore
 from fedtiny.devices.profiles import Target
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Kernel
@@ -96,10 +98,13 @@ def _single(kernel: Kernel, case: Case) -> tuple[Node, Graph]:
 def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str, float], float]:
     """Coefficients of a kernel, and the worst relative error on layers that were not fitted."""
     rows, counts = [], []
-    for case in layers(kernel):
-        node, graph = _single(kernel, case)
-        rows.append(table.packing(kernel).features(node, graph))
-        counts.append(count(kernel, graph, target, compiler))
+    bare = is_bare(kernel, target)
+    with KernelCore(target, (kernel,), compiler) if bare else nullcontext() as core:
+        for case in layers(kernel):
+            node, graph = _single(kernel, case)
+            rows.append(table.packing(kernel).features(node, graph))
+            alone = core and count_on(core, kernel, graph)
+            counts.append(alone or count(kernel, graph, target, compiler))
     names = [n for n in rows[0] if not set(rows[0]) & FINER.get(n, set())]
     matrix = np.array([[row[name] for name in names] for row in rows], np.float64)
     relative = matrix / np.array(counts, np.float64)[:, None]

@@ -42,10 +42,9 @@ def line(node: Node, graph: Graph) -> SumLine | None:
 
 
 def supports(node: Node, graph: Graph) -> bool:
-    """int8, no clamp inside of int8, and a line."""
-    if not add.supports(node, graph) or graph[node.output].dtype != "int8":
-        return False
-    return clamp_limits(node, graph) == (-128, 127) and line(node, graph) is not None
+    """int8, and a line."""
+    int8 = graph[node.output].dtype == "int8"
+    return int8 and add.supports(node, graph) and line(node, graph) is not None
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
@@ -59,7 +58,7 @@ def pack(node: Node, graph: Graph) -> Packed:
     assert found is not None  # what `supports` said
     output = graph[node.output]
     elements = output.size // geometry.row_count(output.shape)
-    return Packed({"elements": elements, **asdict(found)})
+    return Packed({"elements": elements, **asdict(found), **geometry.clamp(node, graph)})
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
@@ -68,8 +67,12 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Outputs and output rows."""
-    return add.features(node, graph)
+    """Outputs, output rows; of both, those clamped afterwards, and rests of rows that are."""
+    found = add.features(node, graph)
+    inside = clamp_limits(node, graph) != (-128, 127)
+    rest = found["outputs"] // found["rows"] % 4 * found["rows"]
+    clamped = {"clamped": found["outputs"], "clamped_rows": found["rows"], "clamped_rests": rest}
+    return {**found, **{name: count * inside for name, count in clamped.items()}}
 
 
 def _sums(p: AddParameters) -> NDArray[np.int64]:

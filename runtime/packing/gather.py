@@ -32,7 +32,7 @@ _CHANNEL = np.dtype(
 )
 _FIELDS = (
     *("in_w", "in_c", "out_w", "out_c", "kernel_h"),
-    *("stride_h", "stride_w", "dilation_h", "pad_left"),
+    *("stride_h", "stride_w", "dilation_h"),
 )
 
 
@@ -103,6 +103,7 @@ def pack(node: Node, graph: Graph, kind: Kind) -> Packed:
     params |= geometry.zero_points(node, graph)
     params |= {
         "columns": _columns(window),
+        "pad_left": min(window.pad_left, _columns(window)),
         "rows": _rows(window),
         "column_bytes": _column_bytes(window, kind),
         "window_bytes": 0 if direct else _window_bytes(window, kind),

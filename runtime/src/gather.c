@@ -8,22 +8,6 @@ typedef fedtiny_gather_s8_params params_t;
 
 enum { PIXELS = FEDTINY_GATHER_PIXELS, LANES = FEDTINY_GATHER_LANES };
 
-/* One kernel row of a window: `columns` of the image from `row` on, or padding where it is NULL. */
-static void fill_row(const params_t *p, int8_t *to, const int8_t *row, int32_t columns) {
-    int8_t padding[LANES];
-    if (row == NULL) {
-        fedtiny_fill(padding, p->input_zero_point, LANES);
-    }
-    for (int32_t c = 0; c < p->in_c; c += LANES) {
-        const int32_t bytes = p->in_c - c < LANES ? p->in_c - c : LANES;
-        if (row != NULL) {
-            fedtiny_gather_columns(to + c, row + c, columns, bytes, p->column_bytes, p->in_c);
-        } else {
-            fedtiny_gather_columns(to + c, padding, columns, bytes, p->column_bytes, 0);
-        }
-    }
-}
-
 /* Columns of the image in a window. */
 static int32_t inside(const params_t *p) {
     const int32_t right = p->columns - p->pad_left;
@@ -31,10 +15,22 @@ static int32_t inside(const params_t *p) {
 }
 
 void fedtiny_gather_fill_columns(const params_t *p, int8_t *window, const void *const *in) {
-    const int32_t columns = inside(p);
-    for (int32_t ky = 0; ky < p->kernel_h && columns > 0; ky++) {
-        const int8_t *row = in[ky * p->dilation_h];
-        fill_row(p, window + p->pad_left * p->column_bytes + ky * p->in_c, row, columns);
+    const int32_t columns = inside(p), channels = p->in_c, column_bytes = (int32_t)p->column_bytes;
+    int8_t *to = window + p->pad_left * column_bytes;
+    int8_t padding[LANES];
+    if (columns <= 0) {
+        return;
+    }
+    fedtiny_fill(padding, p->input_zero_point, LANES);
+    for (int32_t ky = p->kernel_h; ky > 0; ky--, in += p->dilation_h) {
+        const int8_t *from = *in != NULL ? *in : padding;
+        const int32_t stride = *in != NULL ? channels : 0, step = *in != NULL ? LANES : 0;
+        int32_t left = channels;
+        for (; left > LANES; left -= LANES, from += step, to += LANES) {
+            fedtiny_gather_columns(to, from, columns, LANES, column_bytes, stride);
+        }
+        fedtiny_gather_columns(to, from, columns, left, column_bytes, stride);
+        to += left;
     }
 }
 

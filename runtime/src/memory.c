@@ -1,7 +1,33 @@
 /* The loops of memory.h. */
 #include "memory.h"
 
-#if FEDTINY_SHORT_MEMORY
+#if FEDTINY_SHORT_MEMORY && defined(__ARM_FEATURE_MVE)
+
+void fedtiny_copy(void *to, const void *from, size_t bytes) {
+    __asm__ volatile("    wlstp.8 lr, %[bytes], 2f\n"
+                     "1:\n"
+                     "    vldrb.u8 q0, [%[from]], #16\n"
+                     "    vstrb.8 q0, [%[to]], #16\n"
+                     "    letp lr, 1b\n"
+                     "2:\n"
+                     : [to] "+r"(to), [from] "+r"(from)
+                     : [bytes] "r"(bytes)
+                     : "q0", "lr", "memory");
+}
+
+void fedtiny_fill(void *to, int8_t value, size_t bytes) {
+    __asm__ volatile("    vdup.8 q0, %[value]\n"
+                     "    wlstp.8 lr, %[bytes], 2f\n"
+                     "1:\n"
+                     "    vstrb.8 q0, [%[to]], #16\n"
+                     "    letp lr, 1b\n"
+                     "2:\n"
+                     : [to] "+r"(to)
+                     : [value] "r"((int32_t)value), [bytes] "r"(bytes)
+                     : "q0", "lr", "memory");
+}
+
+#elif FEDTINY_SHORT_MEMORY
 
 /* Compilers would make calls of memcpy and memset of these loops. */
 #define KEEP_LOOP() __asm__ volatile("")

@@ -88,3 +88,9 @@ def test_core_equals_the_reference(core: KernelCore, kernel: Kernel, case: Case)
 @given(case=able)
 def test_core_equals_the_reference_500_times(core: KernelCore, kernel: Kernel, case: Case) -> None:
     check(core, kernel, case)
+
+
+def test_padding_that_is_wider_than_the_window(core: KernelCore) -> None:
+    case = Case((1, 1, 29), 4, (1, 2), (1, 3), ((0, 0), (3, 0)))
+    for kernel in KERNELS:
+        check(core, kernel, case)

@@ -36,7 +36,9 @@ seeds = st.integers(0, 1 << 20)
 
 
 def check_add(core: KernelCore, size: tuple[int, int, int], seed: int) -> None:
-    case = Case(size, zero_points=(seed % 256 - 128, seed // 256 % 256 - 128), seed=seed)
+    zero_points = (seed % 256 - 128, seed // 256 % 256 - 128)
+    activation = "relu" if seed % 3 == 0 else "none"
+    case = Case(size, zero_points=zero_points, activation=activation, seed=seed)
     check(core, "add_line_s8", single_node.add(case, "int8"), seed)
 
 

@@ -535,9 +535,11 @@ typedef struct {
     int32_t factor_b;
     int32_t addend;    /* holds all zero points and the rounding */
     uint8_t shift;
+    int8_t output_min; /* clamp, inclusive */
+    int8_t output_max; /* clamp, inclusive */
 } fedtiny_add_line_s8_params;
 FEDTINY_ASSERT(sizeof(fedtiny_add_line_s8_params) == 20, fedtiny_add_line_s8_params_size);
-FEDTINY_ASSERT(offsetof(fedtiny_add_line_s8_params, shift) == 16, fedtiny_add_line_s8_params_last);
+FEDTINY_ASSERT(offsetof(fedtiny_add_line_s8_params, output_max) == 18, fedtiny_add_line_s8_params_last);
 
 typedef struct {
     uint16_t in_w;     /* pixels of an input row */
