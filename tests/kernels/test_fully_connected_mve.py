@@ -26,7 +26,8 @@ def core(request: pytest.FixtureRequest) -> Iterator[KernelCore]:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    inputs = st.one_of(st.integers(1, 80), st.integers(1, 9).map(lambda n: 16 * n), st.just(1024))
+    sixteens = st.integers(1, 9).map(lambda n: 16 * n)
+    inputs = st.one_of(sixteens, sixteens, st.just(1024), st.integers(1, 80))
     return Case(
         (1, 1, draw(inputs)),
         draw(st.integers(1, 21)),
@@ -56,7 +57,7 @@ def test_core_equals_the_reference(core: KernelCore, case: Case) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None, derandomize=True)  # a quarter suits the dense kernel
+@settings(max_examples=900, deadline=None, derandomize=True)  # most suit the dense kernel too
 @given(case=cases())
 def test_core_equals_the_reference_500_times(core: KernelCore, case: Case) -> None:
     check(core, case)
