@@ -30,8 +30,8 @@ __attribute__((naked)) void Fault_Handler(void) {
 
 void Reset_Handler(void) {
     const uint32_t *from = &__data_load;
-#if defined(__ARM_FP)
-    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* CPACR: full access to the FPU */
+#if defined(__ARM_FP) || defined(__ARM_FEATURE_MVE)
+    *(volatile uint32_t *)0xE000ED88u |= 0xFu << 20; /* CPACR: the FPU and vectors */
     __asm__ volatile("dsb\nisb");
 #endif
     for (uint32_t *to = &__data_start; to < &__data_end; to++) {

@@ -285,7 +285,7 @@ def test_firmware_survives_damaged_frames(tmp_path: Path):
         ("unicorn", "cortex-m4"),
         ("unicorn", "cortex-a"),
         ("qemu", "cortex-m3"),
-        ("qemu", "cortex-m55"),
+        ("qemu:zig", "cortex-m55"),
     ],
 )
 def test_int8_programs_with_real_ends(spec: str, to: str, fed: bool, tmp_path: Path):
