@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def count_on(core: KernelCore, kernel: Kernel, graph: Graph) -> int:
     return run.instructions
 
 
-def _compare(kernel: Kernel, found: NDArray[np.generic], expected: NDArray[np.generic]) -> None:
+def _compare(kernel: Kernel, found: NDArray[Any], expected: NDArray[Any]) -> None:
     if kernel.dtype == "int8":
         np.testing.assert_array_equal(found, expected)
     else:

@@ -17,14 +17,14 @@ def supports(node: Node, graph: Graph) -> bool:
     return geometry.window(node, graph).dilation_w == 1
 
 
-def contract(node: Node, graph: Graph) -> RowContract:
+def contract(node: Node, graph: Graph, rows: int = 1) -> RowContract:
     """As `gather.contract`."""
-    return gather.contract(node, graph, "dense")
+    return gather.contract(node, graph, "dense", rows)
 
 
-def pack(node: Node, graph: Graph) -> Packed:
+def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
     """Groups of sixteen weights."""
-    return gather.pack(node, graph, "dense")
+    return gather.pack(node, graph, "dense", rows)
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
@@ -32,6 +32,6 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     return gather.unpack(packed, node, graph, "dense")
 
 
-def features(node: Node, graph: Graph) -> dict[str, float]:
+def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """As `gather.features`."""
-    return gather.features(node, graph, "dense")
+    return gather.features(node, graph, "dense", rows)

@@ -15,14 +15,14 @@ def supports(node: Node, graph: Graph) -> bool:
     return gather.supports(node, graph)
 
 
-def contract(node: Node, graph: Graph) -> RowContract:
+def contract(node: Node, graph: Graph, rows: int = 1) -> RowContract:
     """As `gather.contract`."""
-    return gather.contract(node, graph, _kind(node, graph))
+    return gather.contract(node, graph, _kind(node, graph), rows)
 
 
-def pack(node: Node, graph: Graph) -> Packed:
+def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
     """Narrow groups where a patch has at most 256 bytes, else wide ones."""
-    return gather.pack(node, graph, _kind(node, graph))
+    return gather.pack(node, graph, _kind(node, graph), rows)
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
@@ -30,10 +30,10 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     return gather.unpack(packed, node, graph, _kind(node, graph))
 
 
-def features(node: Node, graph: Graph) -> dict[str, float]:
+def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """As `gather.features`; groups by their kind."""
     kind = _kind(node, graph)
-    found = gather.features(node, graph, kind)
+    found = gather.features(node, graph, kind, rows)
     groups = found.pop("tile_groups")
     channels = found["tile_channels"]
     return {

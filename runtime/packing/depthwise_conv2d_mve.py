@@ -21,14 +21,14 @@ def supports(node: Node, graph: Graph) -> bool:
     return fits and requantization.conv_fits(node, graph) and gather.scales_fit(node, graph)
 
 
-def contract(node: Node, graph: Graph) -> RowContract:
+def contract(node: Node, graph: Graph, rows: int = 1) -> RowContract:
     """As `gather.contract`."""
-    return gather.contract(node, graph, "depthwise")
+    return gather.contract(node, graph, "depthwise", rows)
 
 
-def pack(node: Node, graph: Graph) -> Packed:
+def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
     """Of every channel one group: four columns of four rows."""
-    return gather.pack(node, graph, "depthwise")
+    return gather.pack(node, graph, "depthwise", rows)
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
@@ -36,6 +36,6 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     return gather.unpack(packed, node, graph, "depthwise")
 
 
-def features(node: Node, graph: Graph) -> dict[str, float]:
+def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """As `gather.features`."""
-    return gather.features(node, graph, "depthwise")
+    return gather.features(node, graph, "depthwise", rows)

@@ -65,10 +65,9 @@ def scales_fit(node: Node, graph: Graph) -> bool:
     return small and bool(((shifts <= -1) & (shifts >= -31)).all())
 
 
-def contract(node: Node, graph: Graph, kind: Kind) -> RowContract:
-    """As many output rows a step as fill tiles; the scratch holds a window for each."""
+def contract(node: Node, graph: Graph, kind: Kind, rows: int = 1) -> RowContract:
+    """One output row a step, or several; the scratch holds a window for each."""
     window = geometry.window(node, graph)
-    rows = _rows(window)
     reads = Access(
         node.inputs[0],
         (rows - 1) * window.stride_h + window.reach_h,
@@ -84,7 +83,7 @@ def contract(node: Node, graph: Graph, kind: Kind) -> RowContract:
     return RowContract((reads,), writes, -(-window.out_h // rows), scratch)
 
 
-def pack(node: Node, graph: Graph, kind: Kind) -> Packed:
+def pack(node: Node, graph: Graph, kind: Kind, rows: int = 1) -> Packed:
     """The stream of groups, and every channel's bias, multiplier, shift and number of groups."""
     window = geometry.window(node, graph)
     groups = groups_of(node, graph, kind)
@@ -104,7 +103,7 @@ def pack(node: Node, graph: Graph, kind: Kind) -> Packed:
     params |= {
         "columns": _columns(window),
         "pad_left": min(window.pad_left, _columns(window)),
-        "rows": _rows(window),
+        "rows": rows,
         "column_bytes": _column_bytes(window, kind),
         "window_bytes": 0 if direct else _window_bytes(window, kind),
         "kind": int(kind == "wide"),
@@ -136,7 +135,7 @@ def unpack(packed: Packed, node: Node, graph: Graph, kind: Kind) -> NDArray[np.g
     return _from_patches(patches, window, kind)
 
 
-def features(node: Node, graph: Graph, kind: Kind) -> dict[str, float]:
+def features(node: Node, graph: Graph, kind: Kind, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
     Tiles, their channels and groups, those of channels whose sign is looked at, tiles of pixels
@@ -144,7 +143,6 @@ def features(node: Node, graph: Graph, kind: Kind) -> dict[str, float]:
     vectors interleaved, bytes of padding, rows, steps, elements spread and clamped.
     """
     window = geometry.window(node, graph)
-    rows = _rows(window)
     steps = [min(rows, window.out_h - first) for first in range(0, window.out_h, rows)]
     rests = sum(-(-count * (window.out_w - PIXELS * _whole(window)) // PIXELS) for count in steps)
     tiles = window.out_h * _whole(window) + rests
@@ -348,8 +346,9 @@ def _direct(window: Window, kind: Kind) -> bool:
     return window.kernel_h == 1 and inside and whole
 
 
-def _rows(window: Window) -> int:
+def best_rows(node: Node, graph: Graph) -> int:
     """Output rows of a step: the fewest that waste the least part of their tiles."""
+    window = geometry.window(node, graph)
 
     def waste(rows: int) -> float:
         pixels = rows * window.out_w

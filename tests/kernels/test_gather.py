@@ -17,7 +17,7 @@ from tests.kernels.emulated_cores import helium_cores, opened
 from tests.kernels.single_node import Case
 
 NAMES = "conv2d_gather", "conv2d_block1x4", "conv2d_dense", "depthwise_conv2d"
-KERNELS = tuple(table.kernel(f"{name}_s8_mve") for name in NAMES)
+KERNELS = tuple(table.kernel(f"{name}{rows}_s8_mve") for name in NAMES for rows in ("", "_rows"))
 STACK_BYTES = 512
 
 
