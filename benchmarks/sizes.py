@@ -4,8 +4,8 @@
 
 Networks are built with random weights and pruned by magnitude, layer by layer, to each density:
 sizes depend on how many weights are left, not on what they are. They say nothing about accuracy.
-`--kws` adds MLPerf Tiny's keyword-spotting model, for a Cortex-M4: its C is weights and code, as a
-linker places it.
+`--kws` adds MLPerf Tiny's keyword-spotting model at density 0.2, for a Cortex-M4: its C is
+weights and code, as a linker places it, with predicted instructions beside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from fedtiny.compiler.calibration import ranges_from_data
 from fedtiny.compiler.frontends.torch_module import from_torch
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.passes import lower, prune_magnitude, quantize, round_float16
-from fedtiny.compiler.planner import plan
+from fedtiny.compiler.planner import Optimize, RamMode, plan
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices.profiles import target
 from fedtiny.errors import UsageError
@@ -31,6 +31,12 @@ from fedtiny.exporters.format import Request, accepted
 from fedtiny.models import create
 
 INPUT = (3, 32, 32)
+MODES: tuple[tuple[RamMode, Optimize], ...] = (
+    ("balanced", "speed"),
+    ("balanced", "size"),
+    ("speed", "size"),
+)
+"""Of the firmware that `--kws` prints."""
 
 
 def lowered(network: str, density: float) -> Graph:
@@ -67,17 +73,40 @@ def _print(title: str, found: dict[str, tuple[int, int]]) -> None:
         print(f"    {name:14}{raw:12,}{packed:12,}", flush=True)
 
 
+def _print_firmware(model: Path, dense: int, ram: RamMode, optimize: Optimize) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        totals = pipeline.export(
+            model,
+            target="cortex-m4",
+            out=Path(folder) / "out",
+            density=0.2,
+            formats=["c"],
+            ram=ram,
+            optimize=optimize,
+        ).totals
+    arena = totals.arena_bytes
+    flash, weights, count = totals.flash_bytes, totals.weights_bytes, totals.instructions
+    assert flash is not None
+    assert weights is not None
+    assert count is not None
+    assert arena is not None
+    print(f"    cortex-m4 --ram {ram} --optimize {optimize}: {flash.value:,} bytes by {flash.by},")
+    print(f"        {flash.value / dense:.3f} of the dense .tflite; weights {weights.value:,},")
+    print(f"        arena {arena.value:,}; {count.value:,} instructions ({count.evidence})")
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("networks", nargs="*", default=["resnet8", "resnet18"])
+    parser.add_argument("networks", nargs="*")
     parser.add_argument("--densities", default="1,0.05,0.01")
     parser.add_argument("--dtypes", default="int8,float16,float32")
     parser.add_argument("--kws", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
     print("bytes, and bytes gzipped; random weights, pruned by magnitude")
-    for network in options.networks:
+    networks = options.networks or ([] if options.kws else ["resnet8", "resnet18"])
+    for network in networks:
         for density in map(float, options.densities.split(",")):
             graph = lowered(network, density)
             x = torch.randn(4, 32, 32, 3, generator=torch.Generator().manual_seed(1)).numpy()
@@ -91,15 +120,8 @@ def main() -> None:
     if options.kws is not None:
         dense = options.kws.stat().st_size
         print(f"{options.kws.name}: {dense:,} bytes as it came")
-        with tempfile.TemporaryDirectory() as folder:
-            out = Path(folder) / "kws"
-            totals = pipeline.export(
-                options.kws, target="cortex-m4", out=out, density=0.2, formats=["c"]
-            ).totals
-        assert totals.flash_bytes is not None
-        flash = totals.flash_bytes
-        print(f"    cortex-m4, density 0.2: weights and code {flash.value:,} bytes by {flash.by}")
-        print(f"    {flash.value / dense:.2f} of the dense .tflite")
+        for ram, optimize in MODES:
+            _print_firmware(options.kws, dense, ram, optimize)
 
 
 if __name__ == "__main__":

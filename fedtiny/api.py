@@ -16,7 +16,7 @@ from fedtiny.sparse_model import SparseModel
 
 if TYPE_CHECKING:
     from fedtiny.benchmark.result import BenchResult
-    from fedtiny.compiler.planner import RamMode
+    from fedtiny.compiler.planner import Optimize, RamMode
 
 __all__ = ["bench", "curve", "deployed", "export", "load", "train", "verify"]
 
@@ -67,6 +67,7 @@ def export(
     correct_bias: bool | None = None,
     ram: RamMode = "balanced",
     feed: bool = False,
+    optimize: Optimize = "speed",
     progress: Progress = SILENT,
 ) -> DeploymentReport:
     """Compile a model: `fedtiny export`; see `fedtiny.pipeline.export`."""
@@ -86,6 +87,7 @@ def export(
         correct_bias=correct_bias,
         ram=ram,
         feed=feed,
+        optimize=optimize,
         progress=progress,
     )
 

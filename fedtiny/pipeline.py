@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fedtiny.benchmark.result import BenchResult
     from fedtiny.compiler.ir import Graph
-    from fedtiny.compiler.planner import RamMode
+    from fedtiny.compiler.planner import Optimize, RamMode
     from fedtiny.compiler.quantizer import Options
     from fedtiny.devices.profiles import DeviceProfile, Target
     from fedtiny.exporters.format import DType, Io
@@ -74,6 +74,7 @@ def export(
     correct_bias: bool | None = None,
     ram: RamMode = "balanced",
     feed: bool = False,
+    optimize: Optimize = "speed",
     progress: Progress = SILENT,
 ) -> DeploymentReport:
     """Compile a model for a target or a device and write the export folder.
@@ -99,6 +100,8 @@ def export(
         ram: What the schedule saves; see `fedtiny.compiler.planner.plan`.
         feed: The program takes its one input row by row (`model_push_row`) and keeps no more of it
             than its layers still need.
+        optimize: `"size"` takes kernels and formats of fewer bytes of flash that are slower; see
+            `fedtiny.compiler.planner.plan`.
         progress: Where to report.
 
     Returns:
@@ -135,7 +138,7 @@ def export(
         )
         graph = lowering.final(density)
         task.advance(1, "planning")
-        compiled = compile_graph(graph, chip, ram, board, feed)
+        compiled = compile_graph(graph, chip, ram, board, feed, optimize)
         task.advance()
     request = Request(compiled.graph, compiled.plan, lowering.dtype, _io(graph, io))
     chosen = accepted(request, formats)

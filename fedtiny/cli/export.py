@@ -100,6 +100,13 @@ def _formats(
     help="What to save, memory or instructions; balanced with --device: the fastest that fits.",
 )
 @click.option(
+    "--optimize",
+    type=click.Choice(["speed", "size"]),
+    default="speed",
+    show_default=True,
+    help="size: kernels and formats of fewer bytes of flash, which are slower, in the same memory.",
+)
+@click.option(
     "--feed",
     is_flag=True,
     help="The C program takes its input row by row (model_push_row), and keeps only rows that are "
@@ -121,6 +128,7 @@ def export(
     equalize: bool | None,
     correct_bias: bool | None,
     ram: Literal["min", "balanced", "speed"],
+    optimize: Literal["speed", "size"],
     feed: bool,
 ) -> int:
     """Compile MODEL for a target or a device.
@@ -151,6 +159,7 @@ def export(
             equalize=equalize,
             correct_bias=correct_bias,
             ram=ram,
+            optimize=optimize,
             feed=feed,
             progress=run.progress,
         )

@@ -8,7 +8,7 @@ from fedtiny.compiler import cost, planner
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.passes import narrow_channels
 from fedtiny.compiler.plan import ExecutionPlan
-from fedtiny.compiler.planner import PlanPoint, RamMode, plan
+from fedtiny.compiler.planner import Optimize, PlanPoint, RamMode, plan
 from fedtiny.compiler.serialize import tables
 from fedtiny.devices.profiles import DeviceProfile, Target
 
@@ -37,23 +37,29 @@ def compile_graph(
     ram: RamMode = "balanced",
     device: DeviceProfile | None = None,
     fed: bool = False,
+    optimize: Optimize = "speed",
 ) -> Compiled:
-    """Drop dead channels and plan; of several widths, the best plan by what `ram` asks for.
+    """Drop dead channels and plan; of several widths, the best plan by what is asked for.
 
     Args:
         whole: Float32, lowered, or int8.
         target: As for `plan`.
-        ram: As for `plan`; `"min"` compares arenas, the others predicted instructions.
+        ram: As for `plan`; `"min"` compares arenas, the others what `optimize` says.
         device: As for `plan`; plans that fit it come first.
         fed: As for `plan`.
+        optimize: As for `plan`; `"size"` compares constants, else predicted instructions.
 
     Raises:
         UnsupportedError: As for `plan`.
         UsageError: As for `plan`.
     """
     graphs = _narrowed(whole)
-    made = [Compiled(whole, graph, plan(graph, target, ram, fed, device)) for graph in graphs]
-    return made[0] if len(made) == 1 else min(made, key=lambda item: _rank(item.plan, ram, device))
+    made = [
+        Compiled(whole, graph, plan(graph, target, ram, fed, device, optimize)) for graph in graphs
+    ]
+    if len(made) == 1:
+        return made[0]
+    return min(made, key=lambda item: _rank(item.plan, ram, device, optimize))
 
 
 def curve(whole: Graph, target: Target, fed: bool = False) -> tuple[PlanPoint, ...]:
@@ -90,7 +96,7 @@ def _widths(graph: Graph) -> list[tuple[int, ...]]:
 
 
 def _rank(
-    made: ExecutionPlan, ram: RamMode, device: DeviceProfile | None
+    made: ExecutionPlan, ram: RamMode, device: DeviceProfile | None, optimize: Optimize
 ) -> tuple[bool, float, int]:
     constants = len(tables(made).constants)
     misfit = device is not None and (
@@ -99,4 +105,6 @@ def _rank(
     )
     known = [layer.instructions for layer in made.layers if layer.instructions is not None]
     instructions = sum(known) + cost.executor(made) if len(known) == len(made.layers) else 0.0
-    return misfit, float(made.arena_bytes) if ram == "min" else instructions, constants
+    if ram == "min":
+        return misfit, float(made.arena_bytes), constants
+    return misfit, instructions if optimize == "speed" else 0.0, constants

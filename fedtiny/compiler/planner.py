@@ -24,6 +24,8 @@ from fedtiny.runtime.contract import Packed
 
 RamMode = Literal["min", "balanced", "speed"]
 RAM_MODES: tuple[RamMode, ...] = ("min", "balanced", "speed")
+Optimize = Literal["speed", "size"]
+OPTIMIZE: tuple[Optimize, ...] = ("speed", "size")
 
 BALANCED_EXTRA = 0.10
 """`balanced` takes the smallest arena that costs at most this share of instructions more."""
@@ -32,6 +34,9 @@ BYTE_INSTRUCTIONS = 10.0
 FLASH_EXTRA = 0.05
 """Then kernels and formats of fewer bytes, each byte worth so many instructions of an inference,
 and all together costing at most this share more."""
+
+SIZE_BYTE_INSTRUCTIONS = 1000.0
+"""What a byte of flash is worth where size is optimized, without a limit of instructions."""
 
 MAX_LAYERS = 0x3FF
 MAX_INPUTS = 2
@@ -75,6 +80,7 @@ def plan(
     ram: RamMode = "balanced",
     fed: bool = False,
     device: DeviceProfile | None = None,
+    optimize: Optimize = "speed",
 ) -> ExecutionPlan:
     """Plan a lowered graph for a target.
 
@@ -89,28 +95,32 @@ def plan(
         fed: Rows of the one input arrive one call at a time instead of lying in the arena.
         device: The board, for `"balanced"`. Where its SRAM is too small, the smallest arena is
             planned; where its flash is, the plan that it would have been without a device.
+        optimize: `"size"` then takes kernels and formats of fewer bytes of flash in the same
+            memory, a byte being worth `SIZE_BYTE_INSTRUCTIONS`.
 
     Raises:
         UnsupportedError: A node has no kernel here, or the model exceeds a limit of the runtime.
-        UsageError: `ram` is not a known mode.
+        UsageError: `ram` or `optimize` is not known.
     """
     if ram not in RAM_MODES:
         raise unknown_name("RAM mode", ram, RAM_MODES)
+    if optimize not in OPTIMIZE:
+        raise unknown_name("optimization", optimize, OPTIMIZE)
     # Planes are whole tensors: they do not stream.
     planner = _Planner(graph, target, fed, planes=ram != "min" and not fed)
     if ram == "speed":
-        draft = planner.draft(planner.selector.fastest)
+        found = planner.drafted(planner.selector.fastest)
     elif ram == "min":
-        draft = planner.smallest(inf)
+        found = planner.smallest(inf)
     elif device is None:
-        draft = planner.balanced()
+        found = planner.balanced()
     else:
         fits = planner.fitting(device)
         if fits is None:
             planner = _Planner(graph, target, fed)
             fits = planner.fitting(device)
-        draft = planner.nearest(device) if fits is None else fits
-    result = planner.packed(draft)
+        found = planner.nearest(device) if fits is None else fits
+    result = planner.packed(planner.leaner(*found) if optimize == "size" else found[0])
     check_plan(result)
     return result
 
@@ -145,6 +155,10 @@ def curve(graph: Graph, target: Target, fed: bool = False) -> tuple[PlanPoint, .
         check_plan(draft)
         points.append(PlanPoint(planner.packed(draft), instructions if known else None))
     return tuple(points)
+
+
+Drafted = tuple[ExecutionPlan, Selection]
+"""A plan without constants, and what it is the plan of."""
 
 
 class _Planner:
@@ -187,12 +201,15 @@ class _Planner:
         )
         return cost + cost_model.program(draft)
 
-    def smallest(self, limit: float) -> ExecutionPlan:
-        """The smallest arena within a limit of instructions."""
-        return self._smallest(limit)[0]
+    def drafted(self, selection: Selection) -> Drafted:
+        """The plan of a selection, with the selection."""
+        return self.draft(selection), selection
 
-    def _smallest(self, limit: float) -> tuple[ExecutionPlan, Selection]:
-        """The smallest arena found; what executes a selection is only known when it is planned."""
+    def smallest(self, limit: float) -> Drafted:
+        """The smallest arena found within a limit of instructions.
+
+        What the executor takes for a selection is only known when it is planned.
+        """
         chosen = self.selector.fastest
         best, allowed = self.draft(chosen), limit
         for _ in range(MOST_RETRIES):
@@ -209,22 +226,28 @@ class _Planner:
             allowed -= excess + 1
         return best, chosen
 
-    def balanced(self) -> ExecutionPlan:
+    def balanced(self) -> Drafted:
         """The smallest arena near the fewest instructions, then less flash near that."""
         fastest = self.draft(self.selector.fastest)
-        draft, selection = self._smallest((1 + BALANCED_EXTRA) * self.instructions(fastest))
+        draft, selection = self.smallest((1 + BALANCED_EXTRA) * self.instructions(fastest))
         most = (1 + FLASH_EXTRA) * selection.cost
         found = trade_flash(self.selector, selection, self.flash, BYTE_INSTRUCTIONS, most)
+        lean = self.drafted(found)
+        return lean if lean[0].arena_bytes <= draft.arena_bytes else (draft, selection)
+
+    def leaner(self, draft: ExecutionPlan, selection: Selection) -> ExecutionPlan:
+        """The same stages in the same memory with less flash, as far as it is worth it."""
+        found = trade_flash(self.selector, selection, self.flash, SIZE_BYTE_INSTRUCTIONS, inf)
         lean = self.draft(found)
         return lean if lean.arena_bytes <= draft.arena_bytes else draft
 
-    def nearest(self, device: DeviceProfile) -> ExecutionPlan:
+    def nearest(self, device: DeviceProfile) -> Drafted:
         """What to plan where nothing fits a device; its report says what is exceeded."""
         smallest = self.smallest(inf)
-        fits = smallest.arena_bytes <= device.sram_bytes - STACK_RESERVE_BYTES
+        fits = smallest[0].arena_bytes <= device.sram_bytes - STACK_RESERVE_BYTES
         return self.balanced() if fits else smallest
 
-    def fitting(self, device: DeviceProfile) -> ExecutionPlan | None:
+    def fitting(self, device: DeviceProfile) -> Drafted | None:
         """The fewest instructions within a device's SRAM and flash; None where nothing fits."""
         if device.flash_bytes is None:
             return self.within(device.sram_bytes, None)
@@ -233,7 +256,7 @@ class _Planner:
         room = self.within(device.sram_bytes, device.flash_bytes - reserve)
         return self.within(device.sram_bytes, device.flash_bytes) if room is None else room
 
-    def within(self, sram_bytes: int, flash_bytes: int | None) -> ExecutionPlan | None:
+    def within(self, sram_bytes: int, flash_bytes: int | None) -> Drafted | None:
         """The fewest instructions within memory and room for constants and kernels."""
         sram = sram_bytes - STACK_RESERVE_BYTES
         limit = sram
@@ -242,8 +265,8 @@ class _Planner:
                 found = within_flash(self.selector, found, self.flash, flash_bytes)
                 if found is None:
                     return None
-            draft = self.draft(found)
-            if draft.arena_bytes <= sram:
+            draft = self.drafted(found)
+            if draft[0].arena_bytes <= sram:
                 return draft
             limit = min(limit, found.peak_bytes) - max(1, sram // RESOLUTION)
         return None

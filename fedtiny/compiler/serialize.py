@@ -183,18 +183,20 @@ def tables(plan: ExecutionPlan) -> ModelTables:
         for layer, name in zip(plan.layers, names, strict=True)
     )
     block.finish()
-    tensors: list[TensorRow] = []
-    addresses: list[int] = []
-    for view in plan.placements:
-        shape = plan.graph[view.tensor].shape
-        rows = len(view.offsets)
-        tensors.append(TensorRow(view.tensor, shape, rows, len(addresses), view.row_bytes))
-        addresses += [offset >> plan.address_shift for offset in view.offsets]
+    addresses, first_rows = shared(
+        [[offset >> plan.address_shift for offset in view.offsets] for view in plan.placements]
+    )
+    tensors = [
+        TensorRow(
+            view.tensor, plan.graph[view.tensor].shape, len(view.offsets), first, view.row_bytes
+        )
+        for view, first in zip(plan.placements, first_rows, strict=True)
+    ]
     return ModelTables(
         kernels=tuple(by_name[name] for name in kernels),
         layers=layers,
         tensors=tuple(tensors),
-        row_address=tuple(addresses),
+        row_address=addresses,
         program=tuple(
             FEED_ENTRY if entry.layer == FEED else (entry.count - 1) << 10 | entry.layer
             for entry in plan.program
@@ -212,6 +214,29 @@ def tables(plan: ExecutionPlan) -> ModelTables:
         address_shift=plan.address_shift,
         n_counters=plan.n_counters,
     )
+
+
+def shared(lists: list[list[int]]) -> tuple[tuple[int, ...], list[int]]:
+    """Lists of uint16 in one, in which they may overlap, and where each of them starts.
+
+    From the last to the first: rows of a layer's output often lie where its input's rows were a
+    step before, so that the end of one list is the start of the list before it.
+    """
+    found = bytearray()
+    starts = []
+    for values in reversed(lists):
+        data = np.array(values, "<u2").tobytes()
+        at = found.find(data)
+        while at > 0 and at % 2:
+            at = found.find(data, at + 1)
+        if at < 0:
+            size = min(len(data), len(found))
+            while found[len(found) - size :] != data[:size]:
+                size -= 2
+            at = len(found) - size
+            found += data[size:]
+        starts.append(at // 2)
+    return tuple(np.frombuffer(found, "<u2").tolist()), starts[::-1]
 
 
 def identifier(name: str) -> str:

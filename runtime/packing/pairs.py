@@ -35,9 +35,14 @@ def supports(node: Node, graph: Graph) -> bool:
     return window.fits() and Layout(window, 1, 1).words * 4 <= MAX_WINDOW_BYTES
 
 
-def contract(node: Node, graph: Graph, rows: int = 1) -> RowContract:
+def is_leaner(node: Node, graph: Graph, rows: int = 1) -> bool:
+    """Whether 4-bit distances make any record smaller."""
+    return any(record.channel.nibble for record in _Plan.of(node, graph, rows, True).records)
+
+
+def contract(node: Node, graph: Graph, rows: int = 1, lean: bool = False) -> RowContract:
     """Some output rows a step; one whose window is filled once may overwrite dying input rows."""
-    plan = _Plan.of(node, graph, rows)
+    plan = _Plan.of(node, graph, rows, lean)
     layout, window = plan.layout, plan.layout.window
     reach = (rows - 1) * window.stride_h + window.reach_h
     reads = Access(node.inputs[0], reach, rows * window.stride_h, -window.pad_top)
@@ -50,9 +55,9 @@ def contract(node: Node, graph: Graph, rows: int = 1) -> RowContract:
     )
 
 
-def pack(node: Node, graph: Graph, rows: int = 1) -> Packed:
+def pack(node: Node, graph: Graph, rows: int = 1, lean: bool = False) -> Packed:
     """The stream of records."""
-    plan = _Plan.of(node, graph, rows)
+    plan = _Plan.of(node, graph, rows, lean)
     layout, window = plan.layout, plan.layout.window
     params = window.params("in_w", "in_c", "out_w", "out_c", "kernel_h", "dilation_h")
     params |= window.params("stride_h", "stride_w", "pad_left", "reach_w")
@@ -89,7 +94,7 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
     return unpacked(node, layout, graph[node.inputs[1]].shape, found)
 
 
-def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
+def features(node: Node, graph: Graph, rows: int = 1, lean: bool = False) -> dict[str, float]:
     """What one inference executes.
 
     Instructions of the tiles' records as the assembly has them, what C adds to those of the plain
@@ -98,7 +103,7 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     packed, runs of alike columns in them, outputs clamped afterwards, four at a time or one,
     outputs staged, rows.
     """
-    plan = _Plan.of(node, graph, rows)
+    plan = _Plan.of(node, graph, rows, lean)
     window = plan.layout.window
     form, records = plan.form, len(plan.records)
     odd = window.in_c % 4 != 0
@@ -192,10 +197,10 @@ class _Plan:
         return self.layout.words * 4 + pixel + self.sums_bytes() + staged * window.out_c
 
     @staticmethod
-    @lru_cache(maxsize=2)  # for contract and features, of one row and of several
-    def of(node: Node, graph: Graph, rows: int) -> _Plan:
+    @lru_cache(maxsize=4)  # for contract and features, of one row and of several, lean or not
+    def of(node: Node, graph: Graph, rows: int, lean: bool) -> _Plan:
         """Choose the chunk and the form."""
-        layout, channels = _choose_chunk(node, graph, rows)
+        layout, channels = _choose_chunk(node, graph, rows, lean)
         scales = _scales(node, graph)
         short = [stream.short_record(c, s) for c, s in zip(channels, scales, strict=True)]
         records = [record for record in short if record is not None]
@@ -206,7 +211,7 @@ class _Plan:
         return _Plan(layout, PLAIN, [record for part in parts for record in part])
 
 
-def _choose_chunk(node: Node, graph: Graph, rows: int) -> tuple[Layout, list[Channel]]:
+def _choose_chunk(node: Node, graph: Graph, rows: int, lean: bool) -> tuple[Layout, list[Channel]]:
     """The chunk of the fewest instructions: less packing against fewer long distances."""
     window = geometry.window(node, graph)
     tiles = Layout(window, rows, 1).tiles
@@ -215,7 +220,7 @@ def _choose_chunk(node: Node, graph: Graph, rows: int) -> tuple[Layout, list[Cha
         layout = Layout(window, rows, chunk)
         if chunk > 1 and layout.words * 4 > MAX_WINDOW_BYTES:
             break
-        channels = _channels(node, graph, layout)
+        channels = _channels(node, graph, layout, lean)
         words = layout.kernel_rows() * window.in_c * layout.columns()
         loop = sum(channel.instructions() for channel in channels) * tiles
         cost = _WORD_COST * words + loop * (1 if layout.joined else rows)
@@ -237,10 +242,10 @@ def _scales(node: Node, graph: Graph) -> list[Scale]:
     ]
 
 
-def _channels(node: Node, graph: Graph, layout: Layout) -> list[Channel]:
+def _channels(node: Node, graph: Graph, layout: Layout, lean: bool) -> list[Channel]:
     grid = _grid(layout)
     found = nonzeros(node, layout, geometry.weights_of(node, graph))
-    return [Channel(positions, values, grid) for positions, values in found]
+    return [Channel(positions, values, grid, lean) for positions, values in found]
 
 
 def _grid(layout: Layout) -> Grid | None:

@@ -20,17 +20,17 @@ WINDOW_ROWS = 4
 
 def supports(node: Node, graph: Graph) -> bool:
     """What `pairs` supports, where several rows have anything to share."""
-    return pairs.supports(node, graph) and _rows(node, graph) > 1
+    return pairs.supports(node, graph) and rows(node, graph) > 1
 
 
 def contract(node: Node, graph: Graph) -> RowContract:
     """Several output rows a step."""
-    return pairs.contract(node, graph, _rows(node, graph))
+    return pairs.contract(node, graph, rows(node, graph))
 
 
 def pack(node: Node, graph: Graph) -> Packed:
     """The stream of records."""
-    return pairs.pack(node, graph, _rows(node, graph))
+    return pairs.pack(node, graph, rows(node, graph))
 
 
 def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
@@ -40,21 +40,22 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
     """What one inference executes, as `pairs.features`."""
-    return pairs.features(node, graph, _rows(node, graph))
+    return pairs.features(node, graph, rows(node, graph))
 
 
 def rows_of(window: geometry.Window, layout: type[Layout]) -> int:
     """Rows of a step: for joined rows, the fewest that waste little; else a few."""
     most = min(window.out_h, MOST_ROWS)
     if layout(window, 2, 1).joined:
-        lanes = {rows: _lanes(layout(window, rows, 1)) for rows in range(1, most + 1)}
-        return next(rows for rows in lanes if lanes[rows] <= 1.1 * min(lanes.values()))
+        lanes = {n: _lanes(layout(window, n, 1)) for n in range(1, most + 1)}
+        return next(n for n in lanes if lanes[n] <= 1.1 * min(lanes.values()))
     if layout(window, 2, 1).row_advance == window.kernel_h:
         return 1
     return min(most, WINDOW_ROWS)
 
 
-def _rows(node: Node, graph: Graph) -> int:
+def rows(node: Node, graph: Graph) -> int:
+    """Rows of a step."""
     return rows_of(geometry.window(node, graph), Layout)
 
 

@@ -19,6 +19,7 @@ from fedtiny.runtime.packing.pairs_layout import TILE
 RELU, SIGNED, PLAIN = 0, 1, 2
 NARROW, WIDE, EMPTY, END = 0, 8, 16, 17
 DENSE3, DENSE1, DENSE2 = 20, 24, 32
+NIBBLE = 36
 
 _STARTS = range(-(1 << 47), 1 << 47)
 
@@ -40,6 +41,8 @@ _NARROW_ENTRY = struct.Struct("<Bb")
 _WIDE_ENTRY = struct.Struct("<Hb")
 _NARROW_DTYPE = np.dtype([("distance", "u1"), ("weight", "i1")])
 _WIDE_DTYPE = np.dtype([("distance", "<u2"), ("weight", "i1")])
+_NIBBLES_DTYPE = np.dtype([("distances", "u1"), ("weights", "i1", 2)])
+_LONGEST_NIBBLE, _PAIRS_A_PASS, _MOST_PAIRS = 15, 4, 255
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,13 @@ class Channel:
         positions: Where in the window, in words, ascending.
         weights: As many.
         grid: Where all of its weights are; None where no dense kind can have them.
+        lean: Whether distances may have 4 bits, in the grid's groups, which takes longer.
     """
 
     positions: NDArray[np.int64]
     weights: NDArray[np.int64]
     grid: Grid | None = None
+    lean: bool = False
 
     @cached_property
     def dense(self) -> bool:
@@ -96,6 +101,8 @@ class Channel:
         """What the tile must be able to run, as part of a part's name; empty without weights."""
         if self.dense and self.grid is not None:
             return f"dense{self.grid.taps}"
+        if self.nibble:
+            return "nibble"
         return "" if not len(self.weights) else "wide" if self.wide else "narrow"
 
     @cached_property
@@ -103,14 +110,25 @@ class Channel:
         """Whether 16-bit distances take fewer bytes than 8-bit ones that continue."""
         return 2 * self._count(0xFF) > 3 * self._count(0xFFFF)
 
+    @cached_property
+    def nibble(self) -> bool:
+        """Whether two distances share a byte."""
+        if not self.lean or self.dense or self.grid is None or self.grid.taps > 1:
+            return False
+        longer = min(2 * self._count(0xFF), 3 * self._count(0xFFFF))
+        return self._pairs <= _MOST_PAIRS and 3 * self._pairs < longer
+
     def instructions(self, words: int = TILE) -> int:
         """Of the inner loop for one tile of so many words."""
         if self.dense and self.grid is not None:
             return self.grid.instructions(words)
+        if self.nibble:
+            return 2 * (6 + words) * self._pairs + 3 * -(-self._pairs // _PAIRS_A_PASS) + 5
         return self._sparse_instructions(words)
 
     def _sparse_instructions(self, words: int = TILE) -> int:
-        return (5 + words) * self._entries + 2 * -(-self._entries // _PASS)
+        entries = self._count(0xFFFF if self.wide else 0xFF)
+        return (5 + words) * entries + 2 * -(-entries // _PASS)
 
     def bounds(self, zero_point: int) -> tuple[int, int]:
         """The least and the greatest sum of weight * (activation - zero_point)."""
@@ -128,18 +146,36 @@ class Channel:
         """Passes, kind of entries and the entries."""
         if self.dense and self.grid is not None:
             return self._encode_grid(self.grid)
+        if self.nibble:
+            return self._encode_nibbles()
         wide = self.wide
-        longest, kinds = (0xFFFF, _WIDE_DTYPE) if wide else (0xFF, _NARROW_DTYPE)
-        more = np.maximum(self._distances - 1, 0) // longest  # entries of weight 0 only move on
-        ends = np.cumsum(more + 1) - 1
-        found = np.zeros(len(more) + int(more.sum()), kinds)
-        found["distance"] = longest
-        found["distance"][ends] = self._distances - more * longest
-        found["weight"][ends] = self.weights
+        longest, dtype = (0xFFFF, _WIDE_DTYPE) if wide else (0xFF, _NARROW_DTYPE)
+        found = self._listed(self._distances, longest, dtype)
         passes = -(-len(found) // _PASS)
         skipped = passes * _PASS - len(found)
         kind = EMPTY if not len(found) else skipped + (WIDE if wide else NARROW)
         return passes, kind, found.tobytes()
+
+    def _listed(
+        self, distances: NDArray[np.int64], longest: int, dtype: np.dtype[np.void]
+    ) -> NDArray[np.void]:
+        """Entries; those of weight 0 only move on."""
+        more = np.maximum(distances - 1, 0) // longest
+        ends = np.cumsum(more + 1) - 1
+        found: NDArray[np.void] = np.zeros(len(more) + int(more.sum()), dtype)
+        found["distance"] = longest
+        found["distance"][ends] = distances - more * longest
+        found["weight"][ends] = self.weights
+        return found
+
+    def _encode_nibbles(self) -> tuple[int, int, bytes]:
+        entries = self._listed(self._groups, _LONGEST_NIBBLE, _NARROW_DTYPE)
+        if len(entries) % 2:
+            entries = np.concatenate([np.zeros(1, _NARROW_DTYPE), entries])
+        found = np.zeros(len(entries) // 2, _NIBBLES_DTYPE)
+        found["distances"] = entries["distance"][::2] | entries["distance"][1::2] << 4
+        found["weights"] = entries["weight"].reshape(-1, 2)
+        return len(found), NIBBLE + -len(found) % _PAIRS_A_PASS, found.tobytes()
 
     def _encode_grid(self, grid: Grid) -> tuple[int, int, bytes]:
         weights = np.zeros((grid.groups, grid.taps), np.int8)
@@ -149,6 +185,8 @@ class Channel:
 
     @cached_property
     def _entries(self) -> int:
+        if self.nibble:
+            return 2 * self._pairs
         return self._count(0xFFFF if self.wide else 0xFF)
 
     @cached_property
@@ -156,6 +194,18 @@ class Channel:
         found: NDArray[np.int64] = self.positions.copy()
         found[1:] -= self.positions[:-1]
         return found
+
+    @property
+    def _groups(self) -> NDArray[np.int64]:
+        """Distances in groups of a grid of one tap."""
+        assert self.grid is not None
+        return self._distances // self.grid.words
+
+    @cached_property
+    def _pairs(self) -> int:
+        """Pairs of entries with 4-bit distances."""
+        more = np.maximum(self._groups - 1, 0) // _LONGEST_NIBBLE
+        return -(-(len(self.weights) + int(more.sum())) // 2)
 
     @cached_property
     def _longest(self) -> int:
@@ -267,7 +317,7 @@ def decode(stream: bytes, form: int, words: int, dense_weights: int) -> list[Cha
     Args:
         stream: The whole stream.
         form: Of the layer.
-        words: From group to group of the dense kinds.
+        words: From group to group of the dense kinds, and of 4-bit distances.
         dense_weights: Of a record of the dense kinds.
     """
     channels: list[Channel] = []
@@ -278,11 +328,17 @@ def decode(stream: bytes, form: int, words: int, dense_weights: int) -> list[Cha
         if kind == END:
             return channels
         at += _HEADER.size
-        if kind >= DENSE3:
+        if kind >= NIBBLE:
+            pairs = np.frombuffer(stream, _NIBBLES_DTYPE, passes, at)
+            steps = np.stack([pairs["distances"] & 15, pairs["distances"] >> 4], 1)
+            places = zip(np.cumsum(steps).tolist(), pairs["weights"].reshape(-1), strict=True)
+            found += [(group * words, int(w)) for group, w in places if w]
+            at += passes * _NIBBLES_DTYPE.itemsize
+            kind = EMPTY
+        elif kind >= DENSE3:
             weights = np.frombuffer(stream, np.int8, dense_weights, at).tolist()
             taps = 3 if kind < DENSE1 else 1 if kind < DENSE2 else 2
-            places = ((i // taps * words + i % taps, w) for i, w in enumerate(weights) if w)
-            found += places
+            found += [(i // taps * words + i % taps, w) for i, w in enumerate(weights) if w]
             at += dense_weights
             kind = EMPTY
         count = 0 if kind == EMPTY else passes * _PASS - kind % _PASS

@@ -32,9 +32,7 @@ static FEDTINY_SEPARATE void scale_sums(const fedtiny_pairs_s8_params *p, const 
             int32_t bias;
         } end;
         do {
-            const int32_t entries = fedtiny_pairs_entries(stream, p->dense_weights);
-            const int32_t bytes = fedtiny_pairs_entry_bytes(fedtiny_pairs_entry(stream));
-            stream += FEDTINY_PAIRS_HEADER + entries * bytes;
+            stream += FEDTINY_PAIRS_HEADER + fedtiny_pairs_weights_bytes(stream, p->dense_weights);
             memcpy(&end, stream, sizeof end);
             stream += sizeof end;
             for (int32_t i = 0; i < 2 * FEDTINY_PAIRS_TILE; i++) {

@@ -35,7 +35,9 @@
 /* How a record lists its weights: several entries a pass, the first pass may start in the middle.
  * The dense kinds have no distances: a group is the taps of one kernel row and channel whose
  * columns have one remainder under the stride, and groups follow each other; the layer knows how
- * many weights there are. */
+ * many weights there are. A pair of FEDTINY_PAIRS_NIBBLE is two 4-bit distances in groups of one
+ * tap, the first in the low bits, and two int8 weights; the record has as many pairs as it says
+ * passes. */
 #define FEDTINY_PAIRS_NARROW 0  /* + entries skipped: uint8 distance in words, int8 weight */
 #define FEDTINY_PAIRS_WIDE   8  /* + entries skipped: uint16 distance in words, int8 weight */
 #define FEDTINY_PAIRS_EMPTY  16 /* no weights */
@@ -43,6 +45,7 @@
 #define FEDTINY_PAIRS_DENSE3 20 /* + groups skipped, of four a pass: three int8 weights each */
 #define FEDTINY_PAIRS_DENSE1 24 /* + groups skipped, of eight a pass: one weight each */
 #define FEDTINY_PAIRS_DENSE2 32 /* + groups skipped, of four a pass: two weights each */
+#define FEDTINY_PAIRS_NIBBLE 36 /* + pairs skipped, of four a pass: see below */
 
 /* What the model's layers run (fedtiny/parts.h): any of a tile's forms means the tile itself. */
 #define FEDTINY_PAIRS_TILE3                                                                        \
@@ -70,7 +73,7 @@ typedef struct {
     int32_t stride;   /* bytes from pixel to pixel */
     const int32_t *window; /* the tile's first word */
     int32_t form;
-    int32_t group; /* bytes from group to group of the dense kinds */
+    int32_t group; /* bytes from group to group of the dense kinds and of 4-bit distances */
     int32_t dense; /* weights of a record of the dense kinds */
     const uint8_t *stream;
 } fedtiny_pairs_tile_call;
@@ -81,17 +84,26 @@ static inline uint8_t fedtiny_pairs_entry(const uint8_t *record) {
     return record[7];
 }
 
-/* Entries of a record, and the bytes of one. */
+/* Entries of a record. */
 static inline int32_t fedtiny_pairs_entries(const uint8_t *record, int32_t dense) {
     const uint8_t entry = fedtiny_pairs_entry(record);
+    if (entry >= FEDTINY_PAIRS_NIBBLE) {
+        return record[6] * 2;
+    }
     if (entry >= FEDTINY_PAIRS_DENSE3) {
         return dense;
     }
     return entry >= FEDTINY_PAIRS_EMPTY ? 0 : record[6] * 8 - entry % 8;
 }
 
-static inline int32_t fedtiny_pairs_entry_bytes(uint8_t entry) {
-    return entry >= FEDTINY_PAIRS_EMPTY ? 1 : entry >= FEDTINY_PAIRS_WIDE ? 3 : 2;
+/* Bytes of a record's weights. */
+static inline int32_t fedtiny_pairs_weights_bytes(const uint8_t *record, int32_t dense) {
+    const uint8_t entry = fedtiny_pairs_entry(record);
+    const int32_t entries = fedtiny_pairs_entries(record, dense);
+    if (entry >= FEDTINY_PAIRS_NIBBLE) {
+        return entries / 2 * 3;
+    }
+    return entry >= FEDTINY_PAIRS_EMPTY ? entries : entries * (entry >= FEDTINY_PAIRS_WIDE ? 3 : 2);
 }
 
 void fedtiny_pairs_tile(const fedtiny_pairs_tile_call *call);

@@ -49,6 +49,20 @@
     MULTIPLY 0, \words
     .endm
 
+/* Two weights, whose distances in groups share a byte: 20 instructions for 16 products. */
+    .macro NIBBLES words
+    ldrb r8, [r12], #1
+    ldrsb r10, [r12], #1
+    and r8, r8, #15
+    mla r11, r8, lr, r11
+    MULTIPLY 0, \words
+    ldrb r8, [r12, #-2]
+    ldrsb r10, [r12], #1
+    lsr r8, r8, #4
+    mla r11, r8, lr, r11
+    MULTIPLY 0, \words
+    .endm
+
 /* The next three weights at neighbouring words: 22 instructions for 24 products. */
     .macro GROUP3 words
     ldrsb r10, [r12], #1
@@ -74,9 +88,19 @@
     add r11, r11, lr
     .endm
 
-/* Passes over dense groups are counted by the stream's address, as lr holds the distance of groups. */
+/* Passes over dense groups, and over pairs of entries, are counted by the stream's address, as lr holds
+ * the distance of groups. */
     .macro DENSE into
     ldr r8, [sp, #FRAME_DENSE]
+    COUNTED \into
+    .endm
+
+    .macro PAIRS into
+    add r8, lr, lr, lsl #1
+    COUNTED \into
+    .endm
+
+    .macro COUNTED into /* r8 bytes */
     ldr lr, [sp, #FRAME_GROUP]
     add r8, r8, r12
     str r8, [sp, #FRAME_END]
@@ -162,7 +186,7 @@
 
 /* The whole loop, for tiles of 4 words, and of 3 for images 5 or 6 pixels wide. The other arguments
  * say which kinds of records the model has (fedtiny/parts.h). */
-    .macro TILE name, words, narrow, wide, dense1, dense2, dense3, relu, signed, plain
+    .macro TILE name, words, narrow, wide, nibble, dense1, dense2, dense3, relu, signed, plain
     .section .text.\name, "ax", %progbits
     .global \name
     .type \name, %function
@@ -204,7 +228,7 @@
     .hword (.Lwide_\words\()_4 - .Lentries_\words) / 2, (.Lwide_\words\()_5 - .Lentries_\words) / 2
     .hword (.Lwide_\words\()_6 - .Lentries_\words) / 2, (.Lwide_\words\()_7 - .Lentries_\words) / 2
     .hword (.Lempty_\words - .Lentries_\words) / 2, (.Lend_\words - .Lentries_\words) / 2
-    .if \dense1 || \dense2 || \dense3
+    .if \dense1 || \dense2 || \dense3 || \nibble
     .hword (.Lend_\words - .Lentries_\words) / 2, (.Lend_\words - .Lentries_\words) / 2
     .hword (.Lthree_\words\()_0 - .Lentries_\words) / 2, (.Lthree_\words\()_1 - .Lentries_\words) / 2
     .hword (.Lthree_\words\()_2 - .Lentries_\words) / 2, (.Lthree_\words\()_3 - .Lentries_\words) / 2
@@ -218,6 +242,10 @@
     .if \dense2
     .hword (.Ltwo_\words\()_0 - .Lentries_\words) / 2, (.Ltwo_\words\()_1 - .Lentries_\words) / 2
     .hword (.Ltwo_\words\()_2 - .Lentries_\words) / 2, (.Ltwo_\words\()_3 - .Lentries_\words) / 2
+    .endif
+    .if \nibble
+    .hword (.Lnibble_\words\()_0 - .Lentries_\words) / 2, (.Lnibble_\words\()_1 - .Lentries_\words) / 2
+    .hword (.Lnibble_\words\()_2 - .Lentries_\words) / 2, (.Lnibble_\words\()_3 - .Lentries_\words) / 2
     .endif
     .balign 4
 .Lforms_\words:
@@ -250,6 +278,18 @@
     subs lr, lr, #1
     bne .Lwide_\words\()_0
     ldr pc, [sp, #FRAME_FORM]
+    .endif
+
+    .if \nibble
+.Lnibble_\words\()_0: PAIRS .Lnibbles0_\words
+.Lnibble_\words\()_1: PAIRS .Lnibbles1_\words
+.Lnibble_\words\()_2: PAIRS .Lnibbles2_\words
+.Lnibble_\words\()_3: PAIRS .Lnibbles3_\words
+.Lnibbles0_\words: NIBBLES \words
+.Lnibbles1_\words: NIBBLES \words
+.Lnibbles2_\words: NIBBLES \words
+.Lnibbles3_\words: NIBBLES \words
+    AGAIN .Lnibbles0_\words
     .endif
 
     .if \dense3
@@ -325,6 +365,9 @@
     .if !\wide
     ABSENT .Lwide_\words\()_, 8
     .endif
+    .if !\nibble
+    ABSENT .Lnibble_\words\()_, 4
+    .endif
     .if !\dense1
     ABSENT .Lone_\words\()_, 8
     .endif
@@ -350,10 +393,10 @@
     .endm
 
 #if FEDTINY_PAIRS_TILE4
-    TILE fedtiny_pairs_tile, 4, FEDTINY_PART_PAIRS4_NARROW, FEDTINY_PART_PAIRS4_WIDE, FEDTINY_PART_PAIRS4_DENSE1, FEDTINY_PART_PAIRS4_DENSE2, FEDTINY_PART_PAIRS4_DENSE3, FEDTINY_PART_PAIRS4_RELU, FEDTINY_PART_PAIRS4_SIGNED, FEDTINY_PART_PAIRS4_PLAIN
+    TILE fedtiny_pairs_tile, 4, FEDTINY_PART_PAIRS4_NARROW, FEDTINY_PART_PAIRS4_WIDE, FEDTINY_PART_PAIRS4_NIBBLE, FEDTINY_PART_PAIRS4_DENSE1, FEDTINY_PART_PAIRS4_DENSE2, FEDTINY_PART_PAIRS4_DENSE3, FEDTINY_PART_PAIRS4_RELU, FEDTINY_PART_PAIRS4_SIGNED, FEDTINY_PART_PAIRS4_PLAIN
 #endif
 #if FEDTINY_PAIRS_TILE3
-    TILE fedtiny_pairs_tile3, 3, FEDTINY_PART_PAIRS3_NARROW, FEDTINY_PART_PAIRS3_WIDE, FEDTINY_PART_PAIRS3_DENSE1, FEDTINY_PART_PAIRS3_DENSE2, FEDTINY_PART_PAIRS3_DENSE3, FEDTINY_PART_PAIRS3_RELU, FEDTINY_PART_PAIRS3_SIGNED, FEDTINY_PART_PAIRS3_PLAIN
+    TILE fedtiny_pairs_tile3, 3, FEDTINY_PART_PAIRS3_NARROW, FEDTINY_PART_PAIRS3_WIDE, FEDTINY_PART_PAIRS3_NIBBLE, FEDTINY_PART_PAIRS3_DENSE1, FEDTINY_PART_PAIRS3_DENSE2, FEDTINY_PART_PAIRS3_DENSE3, FEDTINY_PART_PAIRS3_RELU, FEDTINY_PART_PAIRS3_SIGNED, FEDTINY_PART_PAIRS3_PLAIN
 #endif
 
 /* ---- void fedtiny_pairs_pack(const fedtiny_pairs_pack_call *) ----------------------------------

@@ -33,7 +33,7 @@ static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
         memcpy(&start_high, stream + sizeof start_low, sizeof start_high);
         const int64_t start = start_high * (1ll << 32) + start_low;
         const int32_t entries = fedtiny_pairs_entries(stream, call->dense);
-        const int32_t bytes = fedtiny_pairs_entry_bytes(kind);
+        const int32_t bytes = fedtiny_pairs_weights_bytes(stream, call->dense);
         const int32_t taps = kind >= FEDTINY_PAIRS_DENSE2   ? 2
                              : kind >= FEDTINY_PAIRS_DENSE1 ? 1
                                                             : 3;
@@ -43,17 +43,28 @@ static void run_tile(const fedtiny_pairs_tile_call *call, int words) {
             sum[i] = start;
         }
         const int32_t *word = call->window;
-        for (int32_t entry = 0; entry < entries; entry++, stream += bytes) {
-            if (bytes == 1) {
+        for (int32_t entry = 0; entry < entries; entry++) {
+            const uint8_t *at;
+            if (kind >= FEDTINY_PAIRS_NIBBLE) {
+                at = stream + entry / 2 * 3;
+                word += (entry % 2 ? *at >> 4 : *at & 15) * group;
+                at += 1 + entry % 2;
+            } else if (kind >= FEDTINY_PAIRS_DENSE3) {
+                at = stream + entry;
                 word = call->window + entry / taps * group + entry % taps;
+            } else if (kind >= FEDTINY_PAIRS_WIDE) {
+                at = stream + entry * 3 + 2;
+                word += at[-2] + (at[-1] << 8);
             } else {
-                word += stream[0] + (bytes == 3 ? stream[1] << 8 : 0);
+                at = stream + entry * 2 + 1;
+                word += at[-1];
             }
-            const int64_t weight = (int8_t)stream[bytes - 1];
+            const int64_t weight = (int8_t)*at;
             for (int i = 0; i < words; i++) {
                 sum[i] += weight * word[i];
             }
         }
+        stream += bytes;
         if (call->form == FEDTINY_PAIRS_PLAIN) {
             for (int i = 0; i < words; i++) {
                 sums[2 * i] = low_lane(sum[i]);

@@ -25,7 +25,8 @@ from tests.kernels import single_node
 from tests.kernels.emulated_cores import dsp_cores, opened
 from tests.kernels.single_node import Case
 
-KERNELS = tuple(k for k in table.kernels() if k.packing in ("pairs", "pairs_rows"))
+PACKINGS = ("pairs", "pairs_rows", "pairs_lean", "pairs_rows_lean")
+KERNELS = tuple(k for k in table.kernels() if k.packing in PACKINGS)
 ONE_ROW = table.kernel("conv2d_pairs_s8_dsp")
 RELU, SIGNED, PLAIN = 0, 1, 2
 NONE = ((0, 0), (0, 0))
@@ -105,6 +106,28 @@ def with_output_scale(graph: Graph, factor: float) -> Graph:
     scale = np.float32(quantization.scale * factor)
     tensor = replace(graph["y"], quantization=Quantization(scale, quantization.zero_point))
     return graph.rewrite(graph.nodes, [tensor])
+
+
+@pytest.mark.parametrize("channels", [1, 16, 63, 64, 513])
+@pytest.mark.parametrize("density", [0.01, 0.05, 0.2, 0.5])
+def test_distances_of_four_bits(core: KernelCore, channels: int, density: float) -> None:
+    """Weights come back whole, take fewer bytes than with eight bits, and compute the same."""
+    case = Case((3, 7, channels), outputs=9, kernel=(1, 1), density=density, seed=channels)
+    graph = single_node.conv2d(case, "int8")
+    node = graph.nodes[0]
+    lean = table.kernel("conv2d_pairs_lean_s8_dsp")
+    if not table.packing(lean).supports(node, graph):
+        plain = pairs.pack(node, graph).params["form"] == PLAIN
+        assert plain or channels < 16 or density in (0.01, 0.05)
+        return
+    packed = table.packing(lean).pack(node, graph)
+    assert "pairs4_nibble" in packed.parts
+    np.testing.assert_array_equal(
+        table.packing(lean).unpack(packed, node, graph), graph[node.inputs[1]].value
+    )
+    assert len(packed.constants[0].array) < len(pairs.pack(node, graph).constants[0].array)
+    check_core(core, graph)
+    check_host(graph)
 
 
 @settings(

@@ -97,7 +97,7 @@ def test_options_reach_the_pipeline(pipeline):
         "path": "model.onnx", "target": "cortex-m4", "device": None, "formats": ("c", "onnx"),
         "dtype": None, "io": None, "density": 0.05, "pattern": None, "calibration": None,
         "calibration_method": "minmax", "equalize": None, "correct_bias": None, "ram": "min",
-        "feed": True,
+        "optimize": "speed", "feed": True,
     }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from fedtiny.compiler.plan import FEED, Run
 from fedtiny.compiler.planner import RAM_MODES, STACK_RESERVE_BYTES, curve, plan
 from fedtiny.compiler.reference import execute
 from fedtiny.compiler.schedule import unroll
-from fedtiny.compiler.serialize import FEED_ENTRY, tables
+from fedtiny.compiler.serialize import FEED_ENTRY, shared, tables
 from fedtiny.devices.profiles import DeviceProfile, target, targets
 from fedtiny.errors import UnsupportedError, UsageError
 from fedtiny.exporters import tflite
@@ -390,3 +390,37 @@ def test_the_curve_is_printed_and_is_one_document(tmp_path):
         above = point["arena_bytes"] / point["bound_bytes"] - 1
         assert point["gap"] == pytest.approx(above, abs=1e-4)
         assert 0 <= above <= 0.25
+
+
+@given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=8), max_size=8))
+def test_lists_that_overlap_are_read_back_whole(lists):
+    joined, starts = shared(lists)
+    for values, start in zip(lists, starts, strict=True):
+        assert list(joined[start : start + len(values)]) == values
+    assert len(joined) <= sum(map(len, lists))
+
+
+def test_rows_that_lie_where_others_did_take_no_place():
+    lists = [[5, 6, 7], [5, 6], [4, 5, 6], [256, 1]]
+    assert shared(lists) == ((256, 1, 4, 5, 6, 7), [3, 3, 2, 0])
+
+
+@pytest.mark.parametrize("ram", RAM_MODES)
+def test_optimizing_size_takes_less_flash_in_the_same_memory(ram):
+    graph = dscnn(channels=32, density=0.2)
+    fast, small = (plan(graph, M4, ram, optimize=how) for how in ("speed", "size"))
+    flash = [
+        len(tables(made).constants) + sum(functions_of(made).values()) for made in (fast, small)
+    ]
+    assert flash[1] < flash[0]
+    assert small.arena_bytes <= fast.arena_bytes
+    with pytest.raises(UsageError, match=r"unknown optimization 'siz'. Did you mean 'size'"):
+        plan(graph, M4, optimize="siz")
+
+
+def functions_of(made):
+    """Bytes of the functions of a plan's kernels."""
+    found = {}
+    for layer in made.layers:
+        found |= table.code(layer.kernel, made.target.cost)
+    return found

@@ -5,6 +5,7 @@
 
 #define FEDTINY_PART_PAIRS4_NARROW         1 /* src/pairs.h, tiles of four words: weights with 8-bit distances */
 #define FEDTINY_PART_PAIRS4_WIDE           1 /* weights with 16-bit distances */
+#define FEDTINY_PART_PAIRS4_NIBBLE         1 /* weights with 4-bit distances */
 #define FEDTINY_PART_PAIRS4_DENSE1         1 /* dense records, one tap a group */
 #define FEDTINY_PART_PAIRS4_DENSE2         1 /* two taps a group */
 #define FEDTINY_PART_PAIRS4_DENSE3         1 /* three taps a group */
@@ -13,6 +14,7 @@
 #define FEDTINY_PART_PAIRS4_PLAIN          1 /* the plain form */
 #define FEDTINY_PART_PAIRS3_NARROW         1 /* the same, tiles of three words */
 #define FEDTINY_PART_PAIRS3_WIDE           1
+#define FEDTINY_PART_PAIRS3_NIBBLE         1
 #define FEDTINY_PART_PAIRS3_DENSE1         1
 #define FEDTINY_PART_PAIRS3_DENSE2         1
 #define FEDTINY_PART_PAIRS3_DENSE3         1
