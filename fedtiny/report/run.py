@@ -224,6 +224,8 @@ def read_run(folder: Path) -> RunRecord:
     except ValueError as error:
         raise UsageError(f"{path} is not JSON ({error}).") from None
     run = decode(RunRecord, content, str(path))
+    if run.config.clients < 1:
+        raise UsageError(f"{path} is damaged: it has {run.config.clients} clients.")
     rounds = [row.round for row in run.history]
     if any(later <= earlier for earlier, later in pairwise(rounds)):
         raise UsageError(f"{path} is damaged: its rounds are not in order.")
