@@ -18,6 +18,7 @@ from fedtiny.compiler.quantization import dequantize_values, per_tensor, quantiz
 from fedtiny.devices.cache import cache_folder
 from fedtiny.devices.image import model_sources
 from fedtiny.errors import RunnerError, UsageError
+from fedtiny.library import Info, Network
 from fedtiny.runtime import build
 
 Array = NDArray[np.generic]
@@ -161,6 +162,38 @@ class Deployed:
         ]
 
 
+class PackedModel(Deployed):
+    """A packed model in libfedtiny; make one with `deployed`."""
+
+    def __init__(self, path: Path) -> None:
+        """Load a `.fedtiny` file.
+
+        Raises:
+            UsageError: It is missing or damaged.
+            RunnerError: The library is not available.
+        """
+        self.network = Network(path)
+        self.inputs = tuple(map(_described, self.network.inputs))
+        self.outputs = tuple(map(_described, self.network.outputs))
+        self.layers = tuple(map(_described, self.network.layers))
+        self.arena_bytes = self.network.arena_bytes
+
+    def tap(self, *x: ArrayLike) -> dict[str, Array]:
+        """Not for packed models: the library keeps no layer's output.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError("a packed model has no tap: export the model with --format c for it.")
+
+    def _run(self, inputs: list[Array], tap: Any = None) -> list[Array]:
+        return self.network.invoke(inputs)
+
+
+def _described(info: Info) -> TensorInfo:
+    return TensorInfo(info.text, info.dims, info.dtype, info.scale, info.zero_point)
+
+
 def raise_on(status: int) -> None:
     """Raise what a status other than FEDTINY_OK means.
 
@@ -173,18 +206,24 @@ def raise_on(status: int) -> None:
 
 
 def deployed(directory: str | Path) -> Deployed:
-    """Compile an export's `c/` folder for this machine and load it.
+    """Run an export on this machine: its packed model in libfedtiny, or its C, compiled here.
 
     Args:
-        directory: An export folder.
+        directory: An export folder with C, or without C but with `model.fedtiny`; or such a file.
 
     Raises:
-        UsageError: It holds no exported C.
+        UsageError: It holds neither, or the packed model is damaged.
         RunnerError: There is no compiler, or it failed.
     """
-    folder = Path(directory) / "c"
+    place = Path(directory)
+    folder, packed = place / "c", place if place.is_file() else place / "model.fedtiny"
     if not (folder / "model.h").is_file():
-        raise UsageError(f"{str(directory)!r} is no export folder with C: it has no c/model.h.")
+        if packed.is_file():
+            return PackedModel(packed)
+        raise UsageError(
+            f"{str(directory)!r} is no export folder with C: it has no c/model.h, nor a "
+            "model.fedtiny."
+        )
     return Deployed(build_library(folder))
 
 

@@ -69,6 +69,18 @@ def verify_onnx(path: Path, model: ModelInfo, golden: Golden) -> list[Verificati
     return [compare("onnxruntime", y, golden, tolerance(golden, lsbs))]
 
 
+def verify_packed(path: Path, model: ModelInfo, golden: Golden) -> list[Verification]:
+    """Run a packed model in libfedtiny, with this machine's vectors and in plain C."""
+    from fedtiny.library import Network
+
+    found = []
+    for runner, portable in (("libfedtiny", False), ("libfedtiny-portable", True)):
+        network = Network(path, portable)
+        outputs = np.concatenate([network.invoke([x[None]])[0] for x in golden.inputs])
+        found.append(compare(runner, outputs, golden, tolerance(golden)))
+    return found
+
+
 def to_onnx(model: ModelInfo, x: NDArray[Any]) -> NDArray[Any]:
     """Inputs of the exported program `(N, ...)` as ONNX files of ours take them."""
     from fedtiny.exporters import ort

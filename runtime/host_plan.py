@@ -94,8 +94,8 @@ class HostModel:
         kernels = [ctypes.cast(getattr(runtime, k.symbol), _POINTER) for k in model.kernels]
         self.parts: dict[str, Any] = {
             "kernels": (_POINTER * len(kernels))(*kernels),
-            "layers": (Layer * len(model.layers))(),
-            "tensors": (TensorView * len(model.tensors))(),
+            "layers": layer_table(model),
+            "tensors": tensor_table(model),
             "row_address": (_U16 * len(model.row_address))(*model.row_address),
             "program": (_U16 * len(model.program))(*model.program),
             "inputs": (_U16 * len(model.inputs))(*model.inputs),
@@ -103,16 +103,6 @@ class HostModel:
             "constants": _aligned(len(model.constants)),
         }
         self.parts["constants"][:] = np.frombuffer(model.constants, np.uint8)
-        for layer, row in zip(self.parts["layers"], model.layers, strict=True):
-            for name in ("params", "scratch", "state", "kernel", "steps", "counter"):
-                setattr(layer, name, getattr(row, name))
-            layer.inputs = len(row.inputs)
-            layer.output = _access(row.output)
-            for index, access in enumerate(row.inputs):
-                layer.input[index] = _access(access)
-        for tensor, view in zip(self.parts["tensors"], model.tensors, strict=True):
-            tensor.rows, tensor.first_row = view.rows, view.first_row
-            tensor.row_bytes = view.row_bytes
         self.struct = Model(
             **{name: _address_of(part) for name, part in self.parts.items()},
             arena_bytes=model.arena_bytes,
@@ -253,6 +243,25 @@ def run_plan_tensors(plan: ExecutionPlan, inputs: Sequence[Array]) -> dict[str, 
         joined = np.concatenate([parts[number] for number in sorted(parts)])
         found[name] = layouts.decode(tensor, joined.view(tensor.dtype))
     return found
+
+
+def layer_table(model: ModelTables) -> ctypes.Array[Layer]:
+    """A plan's layers as the runtime reads them."""
+    found = (Layer * len(model.layers))()
+    for layer, row in zip(found, model.layers, strict=True):
+        for name in ("params", "scratch", "state", "kernel", "steps", "counter"):
+            setattr(layer, name, getattr(row, name))
+        layer.inputs = len(row.inputs)
+        layer.output = _access(row.output)
+        for index, access in enumerate(row.inputs):
+            layer.input[index] = _access(access)
+    return found
+
+
+def tensor_table(model: ModelTables) -> ctypes.Array[TensorView]:
+    """A plan's views of tensors as the runtime reads them."""
+    views = [TensorView(v.rows, v.first_row, v.row_bytes) for v in model.tensors]
+    return (TensorView * len(views))(*views)
 
 
 def _access(row: AccessRow) -> Access:

@@ -42,7 +42,7 @@ def _formats(
     "formats",
     metavar="LIST",
     callback=_formats,
-    help="Comma-separated: onnx, sparse-onnx, ort, tflite, sparse-tflite, c. "
+    help="Comma-separated: onnx, sparse-onnx, ort, tflite, sparse-tflite, c, packed. "
     "Default: onnx,tflite,c as far as they hold the dtype.",
 )
 @click.option(

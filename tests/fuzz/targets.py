@@ -36,14 +36,17 @@ from fedtiny.compiler.frontends.onnx_file import from_onnx
 from fedtiny.compiler.frontends.tflite_file import from_tflite
 from fedtiny.compiler.frontends.torch_module import from_sparse_model
 from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.planner import plan
 from fedtiny.data.npz import load_npz
 from fedtiny.devices import profiles
 from fedtiny.errors import UsageError
 from fedtiny.exporters import onnx as onnx_exporter
+from fedtiny.exporters import packed
 from fedtiny.exporters import tflite as tflite_exporter
 from fedtiny.federated.config import TrainConfig
 from fedtiny.federated.message import DamagedMessageError, Message
 from fedtiny.golden import Golden
+from fedtiny.library import Network
 from fedtiny.models import create
 from fedtiny.pruning.masks import magnitude_masks, masked
 from fedtiny.report.html import render
@@ -412,7 +415,37 @@ def _damage_message(data: bytes, rng: Random) -> bytes:
     return damaged + zlib.crc32(damaged).to_bytes(4, "little")
 
 
+# Packed models, read by libfedtiny.
+
+
+def _read_packed(data: bytes) -> Refusals:
+    """Load, and describe every tensor. What a sound checksum vouches for is not run."""
+    with refusals() as refused:
+        loaded = Network(data)
+        assert all((loaded.inputs, loaded.outputs, loaded.layers, loaded.arena_bytes))
+    return refused
+
+
+def _packed_seeds() -> dict[str, bytes]:
+    found = {}
+    for to, dtype in (("c", "int8"), ("x86-64", "float32")):
+        graph = network(dtype)
+        found[f"{to}-{dtype}"] = packed.pack(plan(graph, profiles.target(to)))
+    return found
+
+
+def _damage_packed(data: bytes, rng: Random) -> bytes:
+    """Damage words of the tables that the CRC-32 protects, and make it right again."""
+    damaged = bytearray(data)
+    for _ in range(rng.randint(1, 3)):
+        at = 4 * rng.randrange(len(damaged) // 4)
+        value = rng.choice((0, 1, 0x7FFFFFFF, 0xFFFFFFFF, len(data), rng.getrandbits(32)))
+        damaged[at : at + 4] = value.to_bytes(4, "little")
+    return packed.seal(bytes(damaged))
+
+
 TARGETS: dict[str, Target] = {
+    "packed": Target(_read_packed, _packed_seeds, _damage_packed),
     "tflite": Target(lambda data: _read_graph(from_tflite, data), _tflite_seeds, _damage_tflite),
     "onnx": Target(lambda data: _read_graph(from_onnx, data), _onnx_seeds, _damage_onnx),
     "safetensors": Target(_read_safetensors, _safetensors_seeds, _damage_safetensors),

@@ -1,0 +1,1 @@
+"""libfedtiny: the runtime as a library that runs packed models."""
