@@ -20,7 +20,7 @@ ALIGNMENT = 64
 TYPES = {"int8": 1, "float32": 2}
 MOST_DIMENSIONS = 8
 
-_HEADER = struct.Struct("<8s" + "I" * 28)
+_HEADER = struct.Struct("<8s" + "I" * 29)
 _CRC_FROM = 20
 """Where what the CRC-32 covers begins: behind it."""
 
@@ -81,7 +81,7 @@ def _file(model: ModelTables, sections: tuple[bytes, ...]) -> bytes:
         where += [len(body), len(section)]
         body += section
     numbers = (model.arena_alignment, model.pointers, model.counters, model.max_window)
-    ports = (model.address_shift, len(model.inputs), len(model.outputs))
+    ports = (model.address_shift, model.n_counters, len(model.inputs), len(model.outputs))
     _HEADER.pack_into(body, 0, MAGIC, VERSION, 0, 0, *numbers, *ports, *where)
     return seal(bytes(body))
 

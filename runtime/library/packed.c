@@ -114,8 +114,9 @@ static fedtiny_result check_header(const uint8_t *file, size_t bytes) {
     }
     const uint64_t arena = header->pointers + (uint64_t)header->max_window * sizeof(void *);
     return header->max_window <= MOST_ENTRIES && header->address_shift < 32 &&
-                   header->n_inputs <= MOST_ENTRIES && header->n_outputs <= MOST_ENTRIES &&
-                   arena <= INT32_MAX && header->arena_alignment <= 4096
+                   header->n_counters <= MOST_ENTRIES && header->n_inputs <= MOST_ENTRIES &&
+                   header->n_outputs <= MOST_ENTRIES && arena <= INT32_MAX &&
+                   header->arena_alignment <= 4096
                ? FEDTINY_RESULT_OK
                : FEDTINY_RESULT_MODEL;
 }
@@ -143,6 +144,7 @@ fedtiny_result fedtiny_packed_read(const uint8_t *file, size_t bytes, int portab
         .arena_alignment = header->arena_alignment,
         .pointers = header->pointers,
         .counters = header->counters,
+        .n_counters = (uint16_t)header->n_counters,
         .n_inputs = (uint16_t)header->n_inputs,
         .n_outputs = (uint16_t)header->n_outputs,
         .max_window = (uint16_t)header->max_window,

@@ -21,7 +21,7 @@ typedef struct {
     uint32_t crc;
     uint32_t arena_alignment, pointers, counters;
     uint32_t max_window, address_shift;
-    uint32_t n_inputs, n_outputs;
+    uint32_t n_counters, n_inputs, n_outputs;
     fedtiny_section strings; /* ends with a zero byte */
     fedtiny_section kernels; /* uint32 (kernels): names, in strings */
     fedtiny_section layers;
