@@ -287,7 +287,7 @@ def test_every_narrow_width(core: KernelCore, width: int, kernel: int) -> None:
         (Case((6, 7, 8), 5, (3, 3)), {"pairs3_dense3", "pairs3_signed"}),
         (
             Case((6, 7, 8), 5, (3, 3), density=0.3, activation="relu"),
-            {"pairs3_narrow", "pairs3_relu"},
+            {"pairs3_narrow", "pairs3_relu", "pairs_clamp"},
         ),
         (
             Case((8, 5, 8), 5, (1, 1)),
