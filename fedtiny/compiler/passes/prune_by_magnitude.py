@@ -54,7 +54,9 @@ def prune_magnitude(graph: Graph, density: float, pattern: str = "unstructured")
     for node in prunable_layers(graph):
         weights = graph[node.inputs[1]]
         data = _keep_largest(weights, density, pattern)
-        found = Pattern(patterns.kind(pattern), Pattern.of(data).density)
+        found = Pattern.of(data)
+        if found.kind != "dense":
+            found = replace(found, kind=patterns.kind(pattern))
         tensors[weights.name] = replace(weights, data=data, pattern=found)
     return graph.rewrite(graph.nodes, tensors.values())
 
