@@ -10,7 +10,8 @@ serializes every message, checks it, and writes a checkpoint a round. Contestant
 each the fastest round counts, as other work on the machine only makes rounds slower.
 
 The second prints the peak memory of the server's process and of its largest worker for a small
-and a large number of clients, which share the same images.
+and a large number of clients, which share the same images: the shipped ones, repeated so that every
+client has some.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ from fedtiny.models import create
 DATA, MODEL, CLIENTS, BATCH, LR = "fashion-mnist-mini", "resnet8", 10, 32, 0.05
 
 
-def config(rounds: int, **options: object) -> TrainConfig:
+def config(rounds: int, data: str = DATA, **options: object) -> TrainConfig:
     """The engine's options."""
     given: dict[str, object] = {
         "density": 1.0, "method": "fedavg", "clients": CLIENTS, "rounds": rounds,
         "local_epochs": 1, "batch": BATCH, "lr": LR, "pretrain_epochs": 0,
     }  # fmt: skip
-    return TrainConfig(DATA, MODEL, **given | options)  # type: ignore[arg-type]
+    return TrainConfig(data, MODEL, **given | options)  # type: ignore[arg-type]
 
 
 def engine(rounds: int) -> list[float]:
@@ -120,10 +121,25 @@ def compare(rounds: int, repeats: int) -> None:
     print(f"engine over the better loop: {plain / best['engine']:.2f}")
 
 
+def many_images(clients: int, path: Path) -> None:
+    """Save the shipped images, repeated until there are some twenty for each client."""
+    whole = load_dataset(DATA)
+    repeats = -(-20 * clients // whole.test_from)
+    images, labels = whole.images[: whole.test_from], whole.labels[: whole.test_from]
+    np.savez(
+        path,
+        x_train=np.tile(images, (repeats, 1, 1, 1)),
+        y_train=np.tile(labels, repeats),
+        x_test=whole.images[whole.test_from :],
+        y_test=whole.labels[whole.test_from :],
+    )
+
+
 def memory(clients: int, cohort: int) -> None:
     """Print peaks for a hundredth of the clients and for all; each in a process of its own."""
     for count in (max(cohort, clients // 100), clients):
         with tempfile.TemporaryDirectory() as folder:
+            many_images(clients, Path(folder) / "images.npz")
             command = [sys.executable, "-m", "benchmarks.rounds", "--run", folder]
             words = ["--clients", str(count), "--cohort", str(cohort)]
             subprocess.run([*command, *words], check=True)
@@ -147,7 +163,8 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run is not None:
-        many = config(2, clients=options.clients, cohort=options.cohort, alpha=None)
+        data = str(options.run / "images.npz")
+        many = config(2, data, clients=options.clients, cohort=options.cohort, alpha=None)
         train(many, options.run / "run")
     elif options.memory:
         memory(options.clients, options.cohort)

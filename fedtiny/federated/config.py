@@ -199,6 +199,11 @@ class TrainConfig:
         count = (os.cpu_count() or 1) if self.workers is None else self.workers
         return min(count, self.clients)
 
+    @property
+    def evaluation_threads(self) -> int:
+        """Threads of the server's evaluation; the workers are idle meanwhile."""
+        return max(1, (os.cpu_count() or 1) if self.workers is None else self.workers)
+
     def learning_rate(self, round_: int) -> float:
         """The rate of a round, counted from 1."""
         return self.lr * 0.5 * (1 + math.cos(math.pi * (round_ - 1) / self.rounds))

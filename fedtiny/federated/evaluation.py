@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,30 +73,48 @@ def channels_last(module: nn.Module) -> nn.Module:
 def batches(dataset: Dataset, size: int = BATCH) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Inputs and labels in order, `size` at a time."""
     for start in range(0, len(dataset), size):
-        images, labels = dataset.images[start : start + size], dataset.labels[start : start + size]
-        yield to_input(images), torch.tensor(labels)
+        yield _batch(dataset, start, size)
 
 
-def score(module: nn.Module, dataset: Dataset) -> Score:
-    """Loss and accuracy in evaluation mode; the module's mode is left as it was."""
+def _batch(dataset: Dataset, start: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = dataset.images[start : start + size], dataset.labels[start : start + size]
+    return to_input(images), torch.tensor(labels)
+
+
+def score(module: nn.Module, dataset: Dataset, threads: int = 1) -> Score:
+    """Loss and accuracy in evaluation mode; the module's mode is left as it was.
+
+    Args:
+        module: The network.
+        dataset: The samples.
+        threads: That share the batches; the result does not depend on how many.
+    """
     training = module.training
     module.eval()
-    loss, correct = 0.0, 0
-    errors = []
-    with torch.no_grad():
-        for x, y in batches(dataset):
+
+    def part(start: int) -> tuple[float, int, npt.NDArray[np.float32]]:
+        """Summed loss and correct samples of a batch, or the samples' errors."""
+        x, y = _batch(dataset, start, BATCH)
+        with torch.no_grad():
             outputs = module(x)
             if reconstructs(module):
-                errors.append(squared_errors(outputs, x).numpy())
-                continue
-            loss += float(F.cross_entropy(outputs, y, reduction="sum"))
-            correct += int((outputs.argmax(1) == y).sum())
+                return 0.0, 0, squared_errors(outputs, x).numpy()
+            loss = float(F.cross_entropy(outputs, y, reduction="sum"))
+            return loss, int((outputs.argmax(1) == y).sum()), np.zeros(0, np.float32)
+
+    starts = range(0, len(dataset), BATCH)
+    if threads > 1 and len(starts) > 1:
+        with ThreadPoolExecutor(threads) as pool:
+            parts = list(pool.map(part, starts))
+    else:
+        parts = [part(start) for start in starts]
     module.train(training)
-    if errors:
-        error = np.concatenate(errors)
+    if parts and reconstructs(module):
+        error = np.concatenate([errors for _, _, errors in parts])
         mean = float(error.mean(dtype=np.float64))
         return Score(mean, None, len(dataset), auc(error, dataset.labels))
-    return Score(loss / max(1, len(dataset)), correct, len(dataset))
+    loss = sum((loss for loss, _, _ in parts), 0.0)
+    return Score(loss / max(1, len(dataset)), sum(right for _, right, _ in parts), len(dataset))
 
 
 def read_score(reply: Message) -> Score:

@@ -58,7 +58,7 @@ def finish(
     observed = public_histograms(server, observe) if private else federated_histograms(server)
     task.advance()
     server.module.load_state_dict(server.state)
-    test = score(server.module, dataset.test())
+    test = score(server.module, dataset.test(), config.evaluation_threads)
     reconstructed = test.accuracy is None
     values = {
         str(client): score.loss if score.accuracy is None else score.accuracy

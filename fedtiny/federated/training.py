@@ -177,7 +177,7 @@ class _Training:
             server.event("too few answers", answers=len(updates), needed=config.min_cohort)
 
         server.module.load_state_dict(server.state)
-        result = score(server.module, self.test)
+        result = score(server.module, self.test, config.evaluation_threads)
         samples = {u.client: u.samples for u in updates} | {c: n for c, (n, _) in withheld.items()}
         losses = {u.client: u.loss for u in updates} | {c: x for c, (_, x) in withheld.items()}
         flops = [
