@@ -23,6 +23,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from benchmarks.kernels import count, count_on, is_bare
+from fedtiny.compiler import statistics
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.devices import profiles
 from fedtiny.devices.kernel_core import KernelCore
@@ -34,6 +35,9 @@ from tests.kernels.single_node import Case
 
 LAYERS = 96
 MOST_TRIES = 1000
+MOST_PLAIN_MACS = 400_000
+"""Of layers that plain loops are counted on."""
+
 FINER = {"nonzero_macs": {"tile_entries", "vector_macs"}, "macs": {"inner_taps", "tile_taps"}}
 """Features that are left out where others say the same more exactly."""
 
@@ -41,9 +45,19 @@ SAME = ((1, 1), (1, 1))
 NONE = ((0, 0), (0, 0))
 
 
-def layers(kernel: Kernel) -> list[Case]:
-    """Random layers of realistic proportions that the kernel supports."""
-    rng = random.Random(kernel.name)
+UNSEEN = " unseen"
+"""Added to the seed of layers that no coefficient was fitted to."""
+
+
+def layers(kernel: Kernel, most: int = LAYERS, salt: str = "") -> list[Case]:
+    """Random layers of realistic proportions that the kernel supports.
+
+    Args:
+        kernel: One of the table.
+        most: How many.
+        salt: `UNSEEN` for others than those that are fitted.
+    """
+    rng = random.Random(kernel.name + salt)
     found: list[Case] = []
     for seed in range(MOST_TRIES):
         side = rng.choice([3, 5, 6, 8, 10, 13, 16, 25])
@@ -82,14 +96,22 @@ def layers(kernel: Kernel) -> list[Case]:
         if "chw" in (kernel.layout_in, kernel.layout_out):  # whole tensors, not rows
             case = replace(case, size=(case.size[1], *case.size[1:]))
             case = replace(case, kernel=case.size[:2]) if kernel.op == "average_pool2d" else case
-        if table.packing(kernel).supports(*_single(kernel, case)):
+        if is_countable(kernel, *single(kernel, case)):
             found.append(case)
-        if len(found) == LAYERS:
+        if len(found) == most:
             break
     return found
 
 
-def _single(kernel: Kernel, case: Case) -> tuple[Node, Graph]:
+def is_countable(kernel: Kernel, node: Node, graph: Graph) -> bool:
+    """Whether the kernel takes the node, its weights as they are, and can be counted in seconds."""
+    if kernel.reference and statistics.macs(node, graph) > MOST_PLAIN_MACS:
+        return False
+    kinds = {t.pattern.kind for t in map(graph.__getitem__, node.inputs) if t.pattern}
+    return kinds <= set(kernel.patterns) and table.packing(kernel).supports(node, graph)
+
+
+def single(kernel: Kernel, case: Case) -> tuple[Node, Graph]:
     graph = single_node.BUILDERS[kernel.op](case, kernel.dtype)  # type: ignore[arg-type]
     graph = single_node.in_layouts(graph, kernel)
     return graph.nodes[0], graph
@@ -101,7 +123,7 @@ def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str,
     bare = is_bare(kernel, target)
     with KernelCore(target, (kernel,), compiler) if bare else nullcontext() as core:
         for case in layers(kernel):
-            node, graph = _single(kernel, case)
+            node, graph = single(kernel, case)
             rows.append(table.packing(kernel).features(node, graph))
             alone = core and count_on(core, kernel, graph)
             counts.append(alone or count(kernel, graph, target, compiler))

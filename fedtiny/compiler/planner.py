@@ -12,7 +12,7 @@ from fedtiny.compiler import cost as cost_model
 from fedtiny.compiler.assemble import assemble
 from fedtiny.compiler.check_plan import check_plan
 from fedtiny.compiler.dataflow import layer_nodes
-from fedtiny.compiler.flash import Flash, trade_flash, within_flash
+from fedtiny.compiler.flash import Flash, trade_flash, within_budgets
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.compiler.place_layouts import place_layouts
 from fedtiny.compiler.plan import ExecutionPlan, Layer
@@ -120,7 +120,10 @@ def plan(
             planner = _Planner(graph, target, fed)
             fits = planner.fitting(device)
         found = planner.nearest(device) if fits is None else fits
-    result = planner.packed(planner.leaner(*found) if optimize == "size" else found[0])
+    draft = found[0]
+    if optimize == "size":
+        draft = planner.leaner(*found, _most_instructions(device))
+    result = planner.packed(draft)
     check_plan(result)
     return result
 
@@ -235,9 +238,16 @@ class _Planner:
         lean = self.drafted(found)
         return lean if lean[0].arena_bytes <= draft.arena_bytes else (draft, selection)
 
-    def leaner(self, draft: ExecutionPlan, selection: Selection) -> ExecutionPlan:
-        """The same stages in the same memory with less flash, as far as it is worth it."""
-        found = trade_flash(self.selector, selection, self.flash, SIZE_BYTE_INSTRUCTIONS, inf)
+    def leaner(self, draft: ExecutionPlan, selection: Selection, most: float) -> ExecutionPlan:
+        """The same stages in the same memory with less flash, as far as it is worth it.
+
+        Args:
+            draft: The plan.
+            selection: What it is the plan of.
+            most: Instructions that a device has time for.
+        """
+        allowed = max(selection.cost, most - cost_model.program(draft))
+        found = trade_flash(self.selector, selection, self.flash, SIZE_BYTE_INSTRUCTIONS, allowed)
         lean = self.draft(found)
         return lean if lean.arena_bytes <= draft.arena_bytes else draft
 
@@ -260,16 +270,17 @@ class _Planner:
         """The fewest instructions within memory and room for constants and kernels."""
         sram = sram_bytes - STACK_RESERVE_BYTES
         limit = sram
-        while (found := self.selector.under(limit)) is not None:
-            if flash_bytes is not None:
-                found = within_flash(self.selector, found, self.flash, flash_bytes)
-                if found is None:
-                    return None
+        while True:
+            if flash_bytes is None:
+                found = self.selector.under(limit)
+            else:
+                found = within_budgets(self.selector, limit, self.flash, flash_bytes)
+            if found is None:
+                return None
             draft = self.drafted(found)
             if draft[0].arena_bytes <= sram:
                 return draft
             limit = min(limit, found.peak_bytes) - max(1, sram // RESOLUTION)
-        return None
 
     @cached_property
     def flash(self) -> Flash:
@@ -284,6 +295,13 @@ class _Planner:
 
     def _code(self, layer: int, option: int) -> Mapping[str, int]:
         return table.code(self.options[layer][option].kernel, self.target.cost)
+
+
+def _most_instructions(device: DeviceProfile | None) -> float:
+    """What a device executes in its budget of time, at one instruction a cycle."""
+    if device is None or device.max_latency_ms is None:
+        return inf
+    return device.max_latency_ms * device.clock_hz / 1e3
 
 
 def _check_graph(graph: Graph, fed: bool) -> None:

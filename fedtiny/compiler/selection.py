@@ -105,7 +105,7 @@ class Selector:
             for kinds, layer in zip(self._kinds, options, strict=True)
         ]
         self._simulators: dict[tuple[int, ...], StageSimulator] = {}
-        self._runs: dict[tuple[int, int, tuple[int, ...]], StageRun | None] = {}
+        self._runs: dict[tuple[int, int, tuple[int, ...], int | None], StageRun | None] = {}
         self._limit: int | None = None
         split = tuple((i, i) for i in range(len(options)))
         cheapest = tuple(
@@ -202,12 +202,12 @@ class Selector:
             choice[first : last + 1] = best[1]
         return self.measured(tuple(choice), selection.split)
 
-    def measured(self, choice: tuple[int, ...], split: Split) -> Selection:
-        """The selection of given options and stages."""
+    def measured(self, choice: tuple[int, ...], split: Split, limit: int = 0) -> Selection:
+        """The selection of given options and stages, which may need a limit of bytes."""
         kinds = tuple(self._kind_of[i][k] for i, k in enumerate(choice))
         peak = 0
         for first, last in split:
-            run = self._run(kinds, first, last)
+            run = self._run(kinds, first, last, limit)
             assert run is not None
             peak = max(peak, run.idle)
             for i, needs in run.needs.items():
@@ -258,12 +258,7 @@ class Selector:
         if prod(len(kinds) for kinds in self._kinds) <= MOST_COMBINATIONS:
             yield from product(*(range(len(kinds)) for kinds in self._kinds))
             return
-        fast = tuple(self._kind_of[i][k] for i, k in enumerate(self.fastest.choice))
-        small = tuple(
-            min(range(len(kinds)), key=lambda k: self._step_bytes(kinds[k]))
-            for kinds in self._kinds
-        )
-        yield from dict.fromkeys((small, fast))
+        yield from dict.fromkeys(reversed(self._ends))
 
     def _step_bytes(self, contract: RowContract) -> int:
         """Bytes that one step touches, and state."""
@@ -299,11 +294,61 @@ class Selector:
             limit = found[-1].peak_bytes - 1
         return found
 
-    def _run(self, kinds: tuple[int, ...], first: int, last: int) -> StageRun | None:
-        """Run a stage, once for all selections whose layers in it touch the same rows."""
-        key = first, last, kinds[first : last + 1]
+    def allowed(
+        self, kinds: tuple[int, ...], first: int, last: int, limit: int
+    ) -> list[list[int]] | None:
+        """By layer of a stage, the options of some kinds below a limit of bytes; None without."""
+        stage = _Stage.of(self, kinds, first, last, limit)
+        if stage is None or stage.idle > limit:
+            return None
+        found = [[k for _, need, _, k in layer if need <= limit] for layer in stage.options]
+        return found if all(found) else None
+
+    def stage_kinds(self, first: int, last: int) -> Iterable[tuple[int, ...]]:
+        """Kinds of all layers that are worth trying for a stage.
+
+        All combinations in the stage where they are few; otherwise those of the fastest and of the
+        smallest options, and what differs from them in one layer.
+        """
+        fast, small = self._ends
+        counts = [len(kinds) for kinds in self._kinds[first : last + 1]]
+        if prod(counts) <= MOST_COMBINATIONS:
+            inner = list(product(*map(range, counts)))
+        else:
+            ends = fast[first : last + 1], small[first : last + 1]
+            inner = [
+                (*end[:layer], kind, *end[layer + 1 :])
+                for end in ends
+                for layer, count in enumerate(counts)
+                for kind in range(count)
+            ]
+        return dict.fromkeys((*fast[:first], *kinds, *fast[last + 1 :]) for kinds in inner)
+
+    @cached_property
+    def _ends(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """Kinds of the fastest options, and those whose steps touch least."""
+        fast = tuple(self._kind_of[i][k] for i, k in enumerate(self.fastest.choice))
+        small = tuple(
+            min(range(len(kinds)), key=lambda k: self._step_bytes(kinds[k]))
+            for kinds in self._kinds
+        )
+        return fast, small
+
+    def _run(
+        self, kinds: tuple[int, ...], first: int, last: int, limit: int = 0
+    ) -> StageRun | None:
+        """Run a stage, once for all selections whose layers in it touch the same rows.
+
+        Args:
+            kinds: Of all layers.
+            first: First layer.
+            last: Last layer.
+            limit: Of bytes, where it is above what the fastest needs.
+        """
+        least = None if self._limit is None else max(limit, self._limit)
+        key = first, last, kinds[first : last + 1], least
         if key not in self._runs:
-            self._runs[key] = self._simulator(kinds).run(first, last, self._limit)
+            self._runs[key] = self._simulator(kinds).run(first, last, least)
         return self._runs[key]
 
     def _simulator(self, kinds: tuple[int, ...]) -> StageSimulator:
@@ -333,9 +378,11 @@ class _Stage:
     options: tuple[tuple[tuple[int, int, bool, int], ...], ...]
 
     @staticmethod
-    def of(selector: Selector, kinds: tuple[int, ...], first: int, last: int) -> _Stage | None:
-        """None where the stage needs more than the fastest selection whatever its kernels are."""
-        run = selector._run(kinds, first, last)
+    def of(
+        selector: Selector, kinds: tuple[int, ...], first: int, last: int, limit: int = 0
+    ) -> _Stage | None:
+        """None where it needs more than the fastest selection, and a limit, with any kernels."""
+        run = selector._run(kinds, first, last, limit)
         if run is None:
             return None
         found = []
