@@ -6,6 +6,7 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 TOOLS := .venv/.tools
+PEERS := .venv/.peers
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # kernels.h and parts.h of runtime/include/fedtiny/, kernel_list.h and avx2_names.h of
 # runtime/library/ are generated: tests compare them with their generators.
@@ -29,7 +30,11 @@ $(TOOLS): .ci/tools | $(INSTALLED)
 	@.ci/tools --install
 	@touch $@
 
-tools: $(TOOLS)
+$(PEERS): .ci/peers .ci/peers.txt | $(INSTALLED)
+	@.ci/peers
+	@touch $@
+
+tools: $(TOOLS) $(PEERS)
 	@.ci/tools
 
 test: $(INSTALLED) tools

@@ -31,8 +31,8 @@ from fedtiny.verification import FLOAT_TOLERANCE
 from tests.networks import Builder, autoencoder, dscnn, flattened, mobilenet, resnet8
 
 ROOT = Path(__file__).parents[2]
-TFLITE_RUNTIME = "FEDTINY_TFLITE_RUNTIME"
-"""Names a Python with tflite-runtime 2.14 and numpy < 2, which cannot be in our own environment."""
+PEERS = Path(os.environ.get("FEDTINY_PEERS", ROOT / ".venv" / "peers" / "bin" / "python"))
+"""A Python with the packages of .ci/peers.txt, whose numpy < 2 cannot be in our own environment."""
 
 
 def blocks(dtype: str, block: int = 4) -> Graph:
@@ -178,50 +178,61 @@ def held_to(cell: str, outputs: np.ndarray, expected: Golden) -> None:
         assert error <= FLOAT_TOLERANCE * np.abs(expected.outputs).max()
 
 
+def in_peers(script: str, file: Path, inputs: np.ndarray) -> np.ndarray:
+    """Outputs of a script that makes `y` of the file at `path` and the inputs `x`."""
+    if not PEERS.is_file():
+        pytest.skip("tflite-runtime and tflite-micro are not installed: run .ci/peers")
+    np.save(file.with_name("x.npy"), inputs)
+    script = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "path = Path(sys.argv[1])\n"
+        "x = np.load(path.with_name('x.npy'))\n"
+        f"{script}\n"
+        "np.save(path.with_name('y.npy'), y)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([PEERS, "-c", script, file], check=True, env=environment)
+    return np.load(file.with_name("y.npy"))
+
+
 @pytest.mark.parametrize(("dtype", "io"), TYPES[:3], ids=["-".join(pair) for pair in TYPES[:3]])
 @FAMILY
-def test_tflite_micro_agrees_with_the_reference(family, dtype, io):
-    reason = "the interpreter of TensorFlow Lite Micro is not installed (extra 'interpreters')"
-    micro = pytest.importorskip("tflite_micro.python.tflite_micro.runtime", reason=reason)
+def test_tflite_micro_agrees_with_the_reference(family, dtype, io, tmp_path):
     graph = final(family, dtype)
     expected = golden(graph, io)
-    engine = micro.Interpreter.from_bytes(tflite.to_bytes(graph, io=io))
-    outputs = []
-    for x in expected.inputs:
-        engine.set_input(x[None], 0)
-        engine.invoke()
-        outputs.append(engine.get_output(0))
-    held_to(MATRIX["tflite", dtype, io][3], np.concatenate(outputs), expected)
+    tflite.write(graph, tmp_path / "m.tflite", io=io)
+    script = (
+        "from tflite_micro.python.tflite_micro.runtime import Interpreter\n"
+        "engine, outputs = Interpreter.from_bytes(path.read_bytes()), []\n"
+        "for one in x:\n"
+        "    engine.set_input(one[None], 0)\n"
+        "    engine.invoke()\n"
+        "    outputs.append(engine.get_output(0))\n"
+        "y = np.concatenate(outputs)"
+    )
+    outputs = in_peers(script, tmp_path / "m.tflite", expected.inputs)
+    held_to(MATRIX["tflite", dtype, io][3], outputs, expected)
 
 
 @TYPE
 @FAMILY
 def test_tflite_runtime_agrees_with_the_reference(family, dtype, io, tmp_path):
     """In an environment without ai-edge-litert, through the fallback of our own module."""
-    python = os.environ.get(TFLITE_RUNTIME)
-    if python is None:
-        pytest.skip(f"{TFLITE_RUNTIME} names no Python with tflite-runtime 2.14 and numpy < 2")
     graph = final(family, dtype)
     expected = golden(graph, io)
-    np.save(tmp_path / "x.npy", expected.inputs)
     script = (
-        "import sys; from pathlib import Path; import numpy as np\n"
         "from fedtiny.exporters import litert\n"
         "assert litert._module().__name__ == 'tflite_runtime.interpreter'\n"
-        "path = Path(sys.argv[1])\n"
         "name = litert.interpreter(path).get_input_details()[0]['name']\n"
-        "(y,) = litert.run(path, {name: np.load(path.parent / 'x.npy')}).values()\n"
-        "np.save(path.parent / 'y.npy', y)\n"
+        "(y,) = litert.run(path, {name: x}).values()"
     )
     for name, sparse in (("tflite", False), ("sparse-tflite", True)):
         if is_refused(name, family, dtype):
             continue
         half = dtype == "float16"
         tflite.write(graph, tmp_path / "m.tflite", io=io, sparse=sparse, float16=half)
-        command = [python, "-c", script, str(tmp_path / "m.tflite")]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        subprocess.run(command, check=True, env=environment)
-        held_to(MATRIX[name, dtype, io][4], np.load(tmp_path / "y.npy"), expected)
+        outputs = in_peers(script, tmp_path / "m.tflite", expected.inputs)
+        held_to(MATRIX[name, dtype, io][4], outputs, expected)
 
 
 @pytest.mark.quick
