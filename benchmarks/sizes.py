@@ -46,7 +46,7 @@ def lowered(network: str, density: float) -> Graph:
 
 
 def sizes(graph: Graph, dtype: str, to: str) -> dict[str, tuple[int, int]]:
-    """Bytes raw and gzipped, by format, of what can be written; `c` is the packed weights."""
+    """Bytes raw and gzipped, by format, of what can be written; of C, its weights by target."""
     made = plan(graph, target(to))
     request = Request(graph, made, dtype, "int8" if dtype == "int8" else "float32")  # type: ignore[arg-type]
     found = {}
@@ -58,8 +58,8 @@ def sizes(graph: Graph, dtype: str, to: str) -> dict[str, tuple[int, int]]:
                 continue
             item.write(request, Path(folder))
             found[name] = _pair((Path(folder) / item.files[name]).read_bytes())
-    if dtype != "float16":
-        found["c weights"] = _pair(bytes(tables(made).constants))
+    for name in (to, "c") if dtype != "float16" else ():
+        found[f"weights, {name}"] = _pair(bytes(tables(plan(graph, target(name))).constants))
     return found
 
 
@@ -68,9 +68,9 @@ def _pair(data: bytes) -> tuple[int, int]:
 
 
 def _print(title: str, found: dict[str, tuple[int, int]]) -> None:
-    print(title)
+    print(title, flush=True)
     for name, (raw, packed) in found.items():
-        print(f"    {name:14}{raw:12,}{packed:12,}", flush=True)
+        print(f"    {name:18}{raw:12,}{packed:12,}", flush=True)
 
 
 def _print_firmware(model: Path, dense: int, ram: RamMode, optimize: Optimize) -> None:

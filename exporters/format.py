@@ -52,7 +52,7 @@ class Format:
         write: Writes its files into the export folder.
         verify: Runs the first file in the runtimes it is for, and holds them to the golden vectors;
             None for what runners run.
-        dense: The format that holds the same model without sparse tensors, where there is one.
+        dense: The format to weigh this one against: the same model without sparse tensors.
     """
 
     files: Mapping[str, str]

@@ -31,4 +31,4 @@ def write(request: Request, folder: Path) -> None:
     packed.write(request.plan, folder / FILE)
 
 
-FORMAT = Format({"packed": FILE}, refusal, write, verification.verify_packed)
+FORMAT = Format({"packed": FILE}, refusal, write, verification.verify_packed, dense="tflite")

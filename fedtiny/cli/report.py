@@ -50,6 +50,6 @@ def report(folders: tuple[Path, ...], page: Path | None, layers: bool) -> None:
                 if isinstance(item, RunRecord):
                     print_run(item, console)
                 else:
-                    print_report(item, console, layers)
+                    print_report(item, console, layers, files=True)
 
         run.show(documents[0] if len(documents) == 1 else documents, text)

@@ -111,7 +111,8 @@ class Artifact:
         bytes: Its size.
         sha256: Of its bytes; of a folder, of all files in it with their names.
         gzip_bytes: Its size when compressed as app stores and package feeds do.
-        dense_bytes: Size of the same model in the same format without sparse tensors.
+        dense_bytes: Size of the same model without sparse tensors, in the same format or, of a
+            packed file, as TensorFlow Lite.
         dense_gzip_bytes: That, compressed.
     """
 

@@ -36,13 +36,16 @@ def make_console(stream: TextIO) -> Console:
     return Console(file=stream, highlight=False, markup=False, no_color=True, width=_PLAIN_WIDTH)
 
 
-def print_report(report: DeploymentReport, console: Console, layers: bool = False) -> None:
+def print_report(
+    report: DeploymentReport, console: Console, layers: bool = False, files: bool = False
+) -> None:
     """Print verdicts, budgets and how each figure is known.
 
     Args:
         report: What to print.
         console: Where.
         layers: Print the table of layers too.
+        files: Print the table of files too.
     """
     console.print()
     console.print(_title(report))
@@ -52,6 +55,8 @@ def print_report(report: DeploymentReport, console: Console, layers: bool = Fals
         over = key_text(failure.what, failure.value - failure.limit)
         console.print(f"    {failure.what}: {over} too much, most in {failure.where}{hint}")
     console.print(_figures(report))
+    if files:
+        console.print(_files(report))
     if layers:
         console.print(_layers(report))
 
@@ -119,6 +124,18 @@ def _figures(report: DeploymentReport) -> Table:
 
 def _known(figure: Figure) -> str:
     return f"{figure.evidence} by {figure.by}"
+
+
+def _files(report: DeploymentReport) -> Table:
+    """Sizes; those of the C sources say nothing about the program, whose flash is a figure."""
+    table = Table(box=SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    for name in ("file", "size", "gzipped", "dense", "dense, gzipped"):
+        table.add_column(name, justify="left" if name == "file" else "right")
+    for item in report.artifacts:
+        if item.gzip_bytes is not None:
+            sizes = (item.bytes, item.gzip_bytes, item.dense_bytes, item.dense_gzip_bytes)
+            table.add_row(item.path, *map(bytes_text, sizes))
+    return table
 
 
 def _layers(report: DeploymentReport) -> Table:

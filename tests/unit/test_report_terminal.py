@@ -60,6 +60,23 @@ def test_one_screen_says_it_all_in_plain_text():
     assert "conv2d_s8[x]" in shown(make_report(), layers=True)
 
 
+def test_sizes_of_files_are_beside_those_of_dense_ones():
+    files = (
+        model.Artifact("c", "c", 1_000_000, "0" * 64),
+        model.Artifact("tflite", "model.tflite", 11_000_000, "0" * 64, 900_000),
+        model.Artifact(
+            "sparse-tflite", "model.sparse.tflite", 2_000, "0" * 64, 1_500, 11_000_000, 900_000
+        ),
+    )
+    assert "model.tflite" not in shown(make_report(artifacts=files))
+    text = shown(make_report(artifacts=files), files=True)
+    (line,) = [line for line in text.splitlines() if "sparse" in line]
+    assert line.split() == [
+        "model.sparse.tflite", "2,000", "B", "1,500", "B", "10.49", "MiB", "878.9", "KiB"
+    ]  # fmt: skip
+    assert len([line for line in text.splitlines() if "model." in line]) == 2
+
+
 def test_the_arena_is_beside_its_bound_and_the_stack_beside_its_own():
     totals = replace(
         make_report().totals,
