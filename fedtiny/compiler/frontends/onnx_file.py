@@ -67,11 +67,14 @@ def from_onnx(data: bytes, name: str) -> Graph:
 
 
 def _name_outputs(graph: Graph, names: tuple[str, ...]) -> Graph:
-    """Give the outputs the file's names, which reshapes and quantization may have replaced."""
-    new = {}
+    """Give the outputs the file's names; a tensor that has one and is no output gets its name."""
+    new: dict[str, str] = {}
     for tensor, name in zip(graph.outputs, names, strict=True):
-        if graph.producer(tensor) is not None and name not in graph.tensors and tensor not in new:
+        taken = name in graph.tensors and (name in graph.outputs or graph.producer(name) is None)
+        if graph.producer(tensor) is not None and not taken and not {tensor, name} & new.keys():
             new[tensor] = name
+            if name in graph.tensors:
+                new[name] = tensor
     nodes = tuple(
         replace(
             node,
