@@ -5,6 +5,10 @@
 Two thirds of the random layers are fitted (non-negative least squares of relative errors), the
 others are only predicted; the error printed is theirs. `--write` puts the coefficients into the
 rows of runtime/kernels.toml.
+
+For a target that runs on this machine (x86-64) the counts are times, in quarters of a nanosecond,
+about an instruction: the least of many runs in libfedtiny, on layers of more channels. They rank
+kernels; the machine should have nothing else to do.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import argparse
 import math
 import random
 import re
+import tempfile
 from contextlib import nullcontext
 from dataclasses import replace
 from importlib import resources
@@ -23,17 +28,23 @@ import numpy as np
 from scipy.optimize import nnls
 
 from benchmarks.kernels import count, count_on, is_bare
-from fedtiny.compiler import statistics
+from fedtiny import library
+from fedtiny.compiler import planner, statistics
 from fedtiny.compiler.ir import Graph, Node
 from fedtiny.devices import profiles
 from fedtiny.devices.kernel_core import KernelCore
 from fedtiny.devices.profiles import Target
+from fedtiny.exporters import packed
 from fedtiny.runtime import table
 from fedtiny.runtime.contract import Kernel
 from tests.kernels import single_node
 from tests.kernels.single_node import Case
 
 LAYERS = 96
+RUNS = 40
+"""Of a layer that is timed."""
+MOST_PIXELS = 1 << 17
+"""Of all channels of input and output of such a layer."""
 MOST_TRIES = 1000
 MOST_PLAIN_MACS = 400_000
 """Of layers that plain loops are counted on."""
@@ -49,24 +60,25 @@ UNSEEN = " unseen"
 """Added to the seed of layers that no coefficient was fitted to."""
 
 
-def layers(kernel: Kernel, most: int = LAYERS, salt: str = "") -> list[Case]:
+def layers(kernel: Kernel, most: int = LAYERS, salt: str = "", large: bool = False) -> list[Case]:
     """Random layers of realistic proportions that the kernel supports.
 
     Args:
         kernel: One of the table.
         most: How many.
         salt: `UNSEEN` for others than those that are fitted.
+        large: Of sizes that fast processors need some time for.
     """
     rng = random.Random(kernel.name + salt)
     found: list[Case] = []
     for seed in range(MOST_TRIES):
-        side = rng.choice([3, 5, 6, 8, 10, 13, 16, 25])
-        channels = rng.choice([3, 4, 8, 10, 16, 24, 32, 48, 64, 128])
+        side = rng.choice([4, 6, 8, 12, 16, 24, 32] if large else [3, 5, 6, 8, 10, 13, 16, 25])
+        channels = rng.choice([3, 4, 8, 10, 16, 24, 32, 48, 64, 128, *[128, 256, 384, 512] * large])
         size = rng.choice([1, 3, 3, 3])
         stride = rng.choice([1, 1, 2])
         case = Case(
             size=(rng.choice([4, 6, 9, 12]), side, channels),
-            outputs=rng.choice([4, 10, 16, 24, 32, 48, 64]),
+            outputs=rng.choice([4, 10, 16, 24, 32, 48, 64, *[128, 256, 384, 512] * large]),
             kernel=(size, size),
             stride=(stride, stride),
             padding=SAME if size == 3 else NONE,
@@ -96,6 +108,8 @@ def layers(kernel: Kernel, most: int = LAYERS, salt: str = "") -> list[Case]:
         if "chw" in (kernel.layout_in, kernel.layout_out):  # whole tensors, not rows
             case = replace(case, size=(case.size[1], *case.size[1:]))
             case = replace(case, kernel=case.size[:2]) if kernel.op == "average_pool2d" else case
+        if large and side * side * (channels + case.outputs) > MOST_PIXELS:
+            continue
         if is_countable(kernel, *single(kernel, case)):
             found.append(case)
         if len(found) == most:
@@ -122,9 +136,12 @@ def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str,
     rows, counts = [], []
     bare = is_bare(kernel, target)
     with KernelCore(target, (kernel,), compiler) if bare else nullcontext() as core:
-        for case in layers(kernel):
+        for case in layers(kernel, large=target.runner == "host"):
             node, graph = single(kernel, case)
             rows.append(table.packing(kernel).features(node, graph))
+            if target.runner == "host":
+                counts.append(time(kernel, graph, target))
+                continue
             alone = core and count_on(core, kernel, graph)
             counts.append(alone or count(kernel, graph, target, compiler))
     names = [n for n in rows[0] if not set(rows[0]) & FINER.get(n, set())]
@@ -135,6 +152,20 @@ def fit(kernel: Kernel, target: Target, compiler: str | None) -> tuple[dict[str,
     error = float(np.abs(relative[~fitted] @ solution - 1).max())
     found = {n: float(f"{c:.4g}") for n, c in zip(names, solution, strict=True) if c > 0}
     return found, error
+
+
+def time(kernel: Kernel, graph: Graph, target: Target) -> float:
+    """Time of a graph's one node on this machine, in quarters of a nanosecond."""
+    if "chw" in (kernel.layout_in, kernel.layout_out):
+        graph = single_node.between_conversions(graph)
+    with single_node.only(kernel), tempfile.TemporaryDirectory() as folder:
+        plan = planner.plan(graph, target, "min")  # keeps the layouts that the graph has
+        path = Path(folder) / "model"
+        packed.write(plan, path)
+        network = library.Network(path)
+        data = list(single_node.data(graph).values())
+        (name,) = (x.name for x in plan.layers if x.kernel.name == kernel.name)
+        return 4.0 * min(network.timed(data)[name] for _ in range(RUNS))
 
 
 def write(kernel: Kernel, name: str, coefficients: dict[str, float], error: str) -> None:

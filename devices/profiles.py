@@ -35,6 +35,7 @@ class Target:
         dtype: Default of `--dtype`.
         runner: Default runner for verification.
         cost: Name of the cost-coefficient set in the kernel table.
+        counted: Whether that set predicts instructions; else it only ranks kernels.
         gcc: Command and machine flags of the GNU toolchain, or empty when there is none.
         zig: Machine flags for `zig cc`.
         emulators: By runner name, what that runner needs (CPU model, memory map, machine).
@@ -50,6 +51,7 @@ class Target:
     dtype: str
     runner: str
     cost: str
+    counted: bool = True
     gcc: tuple[str, ...] = ()
     zig: tuple[str, ...] = ()
     emulators: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
@@ -147,6 +149,7 @@ def _read_target(path: Path) -> Target:
         dtype=table.choice("dtype", ("float32", "int8")),
         runner=table.text("runner"),
         cost=table.text("cost"),
+        counted=table.optional_boolean("counted", True),
         gcc=table.texts("gcc"),
         zig=table.texts("zig"),
         emulators=table.emulators("emulators"),
@@ -254,6 +257,13 @@ class _Table:
     def optional_integer(self, key: str) -> int | None:
         self.known.add(key)
         return self.integer(key) if key in self.values else None
+
+    def optional_boolean(self, key: str, default: bool) -> bool:
+        self.known.add(key)
+        value = self.values.get(key, default)
+        if not isinstance(value, bool):
+            raise self._wrong(key, value, "true or false")
+        return value
 
     def optional_number(self, key: str) -> float | None:
         self.known.add(key)

@@ -34,8 +34,8 @@ REFERENCE_FACTOR = 1.5
 
 
 def predict(kernel: Kernel, node: Node, graph: Graph, target: Target) -> float | None:
-    """Instructions of one inference of a node; None without coefficients for the target."""
-    return table.instructions(kernel, node, graph, target.cost)
+    """Instructions of one inference of a node; None where the target's coefficients count none."""
+    return None if not target.counted else table.instructions(kernel, node, graph, target.cost)
 
 
 def compare(

@@ -68,6 +68,7 @@
     X(hwc_to_chw_f32, convert_layout, 0x0u, 0) \
     X(chw_to_hwc_f32, convert_layout, 0x0u, 0) \
     X(conv2d_planes_f32, planes_conv_f32, 0xfu, 0) \
+    X(conv2d_planes_blocked_f32, planes_blocked_f32, 0x3fu, 0) \
     X(conv2d_planes_dense_f32, planes_dense_f32, 0x7u, 0) \
     X(depthwise_conv2d_planes_f32, planes_conv_f32, 0xfu, 0) \
     X(add_planes_f32, planes_add_f32, 0x0u, 0) \

@@ -23,6 +23,9 @@ from fedtiny.runtime.packing.planes_source import (
 )
 
 MOST_STRIDE = 8
+CACHE_ELEMENTS = 6 << 10
+"""Floats in the part of a first-level cache that is left for inputs; for the cost model."""
+
 TILE_VECTORS = 24
 """Of 16 bytes that a tile holds on cores with 32 registers; for the cost model."""
 
@@ -42,10 +45,15 @@ def supports(node: Node, graph: Graph) -> bool:
     return direct(w) or (w.kernel_w - 1) // w.stride_w <= 1
 
 
-def contract(node: Node, graph: Graph) -> RowContract:
-    """One step that reads its whole input; the scratch holds what taps do not read directly."""
+def contract(node: Node, graph: Graph, found: Source | None = None) -> RowContract:
+    """One step that reads its whole input; the scratch holds what taps do not read directly.
+
+    Here and below, `found` is where taps read; by default the cheapest place.
+    """
     reads, writes = Access(node.inputs[0], 1, 0), Access(node.output, 1, 1)
-    size = scratch_elements(node, graph) * geometry.element_bytes(node, graph)
+    size = scratch_elements(node, graph, found or source(node, graph)) * geometry.element_bytes(
+        node, graph
+    )
     return RowContract((reads,), writes, 1, size)
 
 
@@ -63,9 +71,11 @@ def pack(node: Node, graph: Graph) -> Packed:
     return Packed(geometry_params(node, graph) | geometry.clamp(node, graph), constants)
 
 
-def geometry_params(node: Node, graph: Graph) -> dict[str, int | float]:
+def geometry_params(
+    node: Node, graph: Graph, found: Source | None = None
+) -> dict[str, int | float]:
     """Fields of a parameter struct that say where planes, their parts and padding lie."""
-    w, found = geometry.window(node, graph), source(node, graph)
+    w, found = geometry.window(node, graph), found or source(node, graph)
     before, after = planes(graph[node.inputs[0]]), planes(graph[node.output])
     return {
         **w.params("in_c", "stride_h", "stride_w", "out_c", "out_h", "out_w"),
@@ -117,34 +127,49 @@ def scatter(
     return found.T.reshape(shape) if node.op == "depthwise_conv2d" else found.reshape(shape)
 
 
-def features(node: Node, graph: Graph, tile_vectors: int = TILE_VECTORS) -> dict[str, float]:
+def features(
+    node: Node, graph: Graph, tile_vectors: int = TILE_VECTORS, found: Source | None = None
+) -> dict[str, float]:
     """Work by what it grows with: vectors, nonzeros and channels a tile, then the output's.
+
+    `far_macs` are the vectors that a first-level cache is not expected to hold.
 
     Args:
         node: The node.
         graph: Its graph.
         tile_vectors: Vectors of 16 bytes that a tile holds.
+        found: Where taps read.
     """
     w = geometry.window(node, graph)
     nonzeros = int(np.count_nonzero(geometry.weights_of(node, graph)))
-    found = output_features(node, graph)
-    vectors = found["vectors"] / w.out_c
+    output = output_features(node, graph, found)
+    vectors = output["vectors"] / w.out_c
     tiles = -(-vectors // tile_vectors)
+    read = w.in_c * tile_elements(w, found or source(node, graph), 4 * tile_vectors)
     return {
         "nonzero_macs": nonzeros * w.out_h * w.out_w,
+        "far_macs": nonzeros * vectors * max(0.0, 1 - CACHE_ELEMENTS / read),
         "vector_macs": nonzeros * vectors,
         "tile_nonzeros": nonzeros * tiles,
         "tile_channels": w.out_c * tiles,
-        **found,
+        **output,
     }
 
 
-def output_features(node: Node, graph: Graph) -> dict[str, float]:
+def tile_elements(w: Window, found: Source, pixels: int) -> int:
+    """Elements that a tile of so many pixels reads of one input channel, about."""
+    if found.mode == "columns":
+        return found.plane
+    span = min(pixels, w.out_h * found.pitch) + (found.rows - w.out_h) * found.pitch + 2
+    return span * max(1, found.top) * max(1, found.left)
+
+
+def output_features(node: Node, graph: Graph, found: Source | None = None) -> dict[str, float]:
     """What does not grow with weights: vectors of 16 bytes, rows and planes, what is moved."""
-    w, found = geometry.window(node, graph), source(node, graph)
+    w, found = geometry.window(node, graph), found or source(node, graph)
     rows = w.in_c * found.top * found.rows
     return {
-        "vectors": w.out_c * pixel_vectors(node, graph),
+        "vectors": w.out_c * pixel_vectors(node, graph, found),
         "image_rows": w.out_c * w.out_h,
         "planes": w.out_c,
         **dict.fromkeys(("split", "split_rows", "column_rows", "compact_rows"), 0),
@@ -159,7 +184,9 @@ def _moved(w: Window, found: Source, rows: int, element_bytes: int) -> dict[str,
     return {"split": rows * vectors, "split_rows": rows}
 
 
-def taps(node: Node, graph: Graph) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
+def taps(
+    node: Node, graph: Graph, found: Source | None = None
+) -> tuple[NDArray[np.generic], NDArray[np.int64]]:
     """Weights by output, and the byte offsets of their inputs, both `(out_c, taps)`.
 
     Taps are in the order ky, kx, channel, which is that of the graph's weights.
@@ -170,7 +197,7 @@ def taps(node: Node, graph: Graph) -> tuple[NDArray[np.generic], NDArray[np.int6
     ky, kx, c = np.meshgrid(
         np.arange(w.kernel_h), np.arange(w.kernel_w), np.arange(inputs), indexing="ij"
     )
-    found = source(node, graph)
+    found = found or source(node, graph)
     plane, within = found.plane, found.offset(w, ky, kx)
     group = np.arange(w.out_c) // (w.out_c // w.groups)
     first = (group * inputs * plane)[:, None]

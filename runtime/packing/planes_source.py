@@ -43,6 +43,8 @@ class Source:
         pitch: Elements from row to row.
         part: Elements from part to part.
         plane: Elements from plane to plane.
+        windows: Every tap has a part of its own, whose rows are those of the output (``columns``
+            with as many phases as the window has rows).
     """
 
     mode: Literal["direct", "phases", "columns"]
@@ -52,11 +54,14 @@ class Source:
     pitch: int
     part: int
     plane: int
+    windows: bool = False
 
     def offset(self, w: Window, ky: Taps, kx: Taps) -> Taps:
         """Elements from tap 0 to a tap of the same input plane."""
         if self.mode == "direct":
             return ky * self.pitch + kx
+        if self.windows:
+            return (ky * self.left + kx) * self.part
         row = ky // w.stride_h * self.pitch
         top = ky % w.stride_h * self.left
         if self.mode == "columns":
@@ -91,9 +96,9 @@ def compact_plane(w: Window) -> int:
     return -(-w.out_h * w.out_w // VECTOR) * VECTOR
 
 
-def scratch_elements(node: Node, graph: Graph) -> int:
+def scratch_elements(node: Node, graph: Graph, found: Source) -> int:
     """Scratch for the parts of all input planes, and for compact outputs."""
-    w, found = geometry.window(node, graph), source(node, graph)
+    w = geometry.window(node, graph)
     if found.mode == "direct":
         return 0
     return compact_start(w, found) + (w.out_c * compact_plane(w) if found.mode == "columns" else 0)
@@ -104,10 +109,10 @@ def compact_start(w: Window, found: Source) -> int:
     return -(-w.in_c * found.plane // VECTOR) * VECTOR + 3 * VECTOR
 
 
-def pixel_vectors(node: Node, graph: Graph) -> int:
+def pixel_vectors(node: Node, graph: Graph, found: Source) -> int:
     """Vectors of 16 bytes of an output plane, as the kernels compute it."""
     w = geometry.window(node, graph)
-    width = w.out_w + (source(node, graph).mode != "columns")
+    width = w.out_w + (found.mode != "columns")
     return -(-w.out_h * width * geometry.element_bytes(node, graph) // 16)
 
 

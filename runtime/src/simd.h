@@ -10,6 +10,18 @@
 
 #define FEDTINY_INLINE static inline __attribute__((always_inline))
 
+/* Asks for what will be read soon, so many bytes further on; it need not exist. */
+#if defined(__AVX2__) && defined(__FMA__)
+FEDTINY_INLINE void fedtiny_prefetch(const void *from, size_t bytes) {
+    __builtin_prefetch((const void *)((uintptr_t)from + bytes));
+}
+#else
+FEDTINY_INLINE void fedtiny_prefetch(const void *from, size_t bytes) {
+    (void)from;
+    (void)bytes;
+}
+#endif
+
 /* Before a loop over an array that must become registers; plain C loops over any count. */
 #if !(defined(__aarch64__) && defined(__ARM_NEON)) && !(defined(__AVX2__) && defined(__FMA__))
 #define FEDTINY_UNROLL
@@ -241,6 +253,16 @@ FEDTINY_INLINE void fedtiny_v_load_run(const float *from, fedtiny_v *run, int co
     }
 }
 
+FEDTINY_INLINE void fedtiny_v_store_run(float *to, const fedtiny_v *run, int count) {
+    FEDTINY_UNROLL
+    for (int i = 0; i + 1 < count; i += 2) {
+        fedtiny_v_store2(to, i * FEDTINY_LANES, run[i], run[i + 1]);
+    }
+    if (count % 2 != 0) {
+        fedtiny_v_store(to + (count - 1) * FEDTINY_LANES, run[count - 1]);
+    }
+}
+
 /* sum[i] goes to out, not less than `low`, nor more than `high` where that is given. */
 #if FEDTINY_VECTORS
 FEDTINY_INLINE void fedtiny_v_store_clamped(float *out, const fedtiny_v *sum, int count,
@@ -257,13 +279,7 @@ FEDTINY_INLINE void fedtiny_v_store_clamped(float *out, const fedtiny_v *sum, in
             value[i] = fedtiny_v_min(value[i], most);
         }
     }
-    FEDTINY_UNROLL
-    for (int i = 0; i + 1 < count; i += 2) {
-        fedtiny_v_store2(out, i * FEDTINY_LANES, value[i], value[i + 1]);
-    }
-    if (count % 2 != 0) {
-        fedtiny_v_store(out + (count - 1) * FEDTINY_LANES, value[count - 1]);
-    }
+    fedtiny_v_store_run(out, value, count);
 }
 #else
 FEDTINY_INLINE void fedtiny_v_store_clamped(float *out, const fedtiny_v *sum, int count,

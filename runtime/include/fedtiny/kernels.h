@@ -649,6 +649,38 @@ FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_f32_params) == 76, fedtiny_planes_conv
 FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_f32_params, out_w) == 72, fedtiny_planes_conv_f32_params_last);
 
 typedef struct {
+    uint32_t starts;    /* offset of uint32 (blocks): element that a block's offsets count from */
+    uint32_t channels;  /* offset of uint16 (blocks, out_c): output channels by their nonzeros */
+    uint32_t counts;    /* offset of uint16 (blocks, out_c): nonzeros of each of these */
+    uint32_t offsets;   /* offset of uint16 (nonzeros): elements from what tap 0 of pixel 0 reads */
+    uint32_t values;    /* offset of float (nonzeros) */
+    uint32_t bias;      /* offset of float (out_c) */
+    uint32_t blocks;
+    float output_min;   /* clamp, inclusive */
+    float output_max;   /* clamp, inclusive */
+    uint32_t in_start;  /* element that tap 0 of pixel 0 reads */
+    uint32_t in_plane;  /* elements from input plane to input plane */
+    uint32_t out_lead;  /* elements before output plane 0 */
+    uint32_t out_plane; /* elements from output plane to output plane */
+    uint32_t out_tail;  /* elements after the last output plane */
+    uint32_t part;      /* elements from part to part of an input plane in scratch */
+    uint32_t compact;   /* element of the scratch where outputs without padding go; 0: none do */
+    uint16_t in_c;
+    uint16_t in_pitch;  /* elements of an input row */
+    uint16_t in_rows;   /* that can be read from in_start on */
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t parts_h;   /* phases of the stride; 0 where taps point into the input itself */
+    uint16_t parts_w;   /* phases of the stride, or columns of the window */
+    uint16_t rows;      /* of one part of an input plane */
+    uint16_t out_c;
+    uint16_t out_h;
+    uint16_t out_w;
+} fedtiny_planes_blocked_f32_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_blocked_f32_params) == 88, fedtiny_planes_blocked_f32_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_blocked_f32_params, out_w) == 84, fedtiny_planes_blocked_f32_params_last);
+
+typedef struct {
     uint32_t offsets;   /* offset of uint32 (taps): bytes from what tap 0 of pixel 0 reads */
     uint32_t values;    /* offset of float (out_c / 4 rounded up, taps, 4) */
     uint32_t bias;      /* offset of float (out_c rounded up to 4) */
@@ -1154,6 +1186,7 @@ fedtiny_status fedtiny_softmax_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_hwc_to_chw_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_chw_to_hwc_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_f32(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_planes_blocked_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_dense_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_planes_f32(const fedtiny_call *call);
 fedtiny_status fedtiny_add_planes_f32(const fedtiny_call *call);
