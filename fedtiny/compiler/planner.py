@@ -106,24 +106,31 @@ def plan(
         raise unknown_name("RAM mode", ram, RAM_MODES)
     if optimize not in OPTIMIZE:
         raise unknown_name("optimization", optimize, OPTIMIZE)
+
+    def rows() -> _Planner:
+        return _Planner(graph, target, fed)
+
     # Planes are whole tensors: they do not stream.
     planner = _Planner(graph, target, fed, planes=ram != "min" and not fed)
-    if ram == "speed":
-        found = planner.drafted(planner.selector.fastest)
-    elif ram == "min":
-        found = planner.smallest(inf)
-    elif device is None:
-        found = planner.balanced()
-    else:
-        fits = planner.fitting(device)
-        if fits is None:
-            planner = _Planner(graph, target, fed)
-            fits = planner.fitting(device)
-        found = planner.nearest(device) if fits is None else fits
-    draft = found[0]
+    found = planner.found(ram, device)
+    if found is None and planner.graph is not graph:
+        planner = rows()
+        found = planner.found(ram, device)
+    if found is None:
+        assert device is not None
+        found = planner.nearest(device)
     if optimize == "size":
-        draft = planner.leaner(*found, _most_instructions(device))
-    result = planner.packed(draft)
+        most = _most_instructions(device)
+        found = planner.leaner(*found, most)
+        if planner.graph is not graph:  # maps' rows have formats of fewer bytes than planes
+            other = rows()
+            small = other.found(ram, device)
+            if small is not None:
+                small = other.leaner(*small, most)
+                fits = small[0].arena_bytes <= found[0].arena_bytes
+                if fits and other.price(*small) < planner.price(*found):
+                    planner, found = other, small
+    result = planner.packed(found[0])
     check_plan(result)
     return result
 
@@ -208,6 +215,19 @@ class _Planner:
         """The plan of a selection, with the selection."""
         return self.draft(selection), selection
 
+    def found(self, ram: RamMode, device: DeviceProfile | None) -> Drafted | None:
+        """The plan of a mode; None where a device is given that it does not fit."""
+        if ram == "speed":
+            return self.drafted(self.selector.fastest)
+        if ram == "min":
+            return self.smallest(inf)
+        return self.balanced() if device is None else self.fitting(device)
+
+    def price(self, draft: ExecutionPlan, selection: Selection) -> float:
+        """What size is optimized by: instructions, and flash at its price in them."""
+        flash = self.flash.total(selection.choice)
+        return self.instructions(draft) + SIZE_BYTE_INSTRUCTIONS * flash
+
     def smallest(self, limit: float) -> Drafted:
         """The smallest arena found within a limit of instructions.
 
@@ -238,7 +258,7 @@ class _Planner:
         lean = self.drafted(found)
         return lean if lean[0].arena_bytes <= draft.arena_bytes else (draft, selection)
 
-    def leaner(self, draft: ExecutionPlan, selection: Selection, most: float) -> ExecutionPlan:
+    def leaner(self, draft: ExecutionPlan, selection: Selection, most: float) -> Drafted:
         """The same stages in the same memory with less flash, as far as it is worth it.
 
         Args:
@@ -248,8 +268,8 @@ class _Planner:
         """
         allowed = max(selection.cost, most - cost_model.program(draft))
         found = trade_flash(self.selector, selection, self.flash, SIZE_BYTE_INSTRUCTIONS, allowed)
-        lean = self.draft(found)
-        return lean if lean.arena_bytes <= draft.arena_bytes else draft
+        lean = self.drafted(found)
+        return lean if lean[0].arena_bytes <= draft.arena_bytes else (draft, selection)
 
     def nearest(self, device: DeviceProfile) -> Drafted:
         """What to plan where nothing fits a device; its report says what is exceeded."""

@@ -418,6 +418,16 @@ def test_optimizing_size_takes_less_flash_in_the_same_memory(ram):
         plan(graph, M4, optimize="siz")
 
 
+@pytest.mark.parametrize("ram", ["balanced", "speed"])
+def test_optimizing_size_leaves_planes_where_rows_take_less(ram):
+    graph = resnet8(density=0.05)
+    fast, small = (plan(graph, target("cortex-a"), ram, optimize=how) for how in ("speed", "size"))
+    assert any(tensor.layout == "chw" for tensor in fast.graph.activations())
+    assert all(tensor.layout == "hwc" for tensor in small.graph.activations())
+    assert len(tables(small).constants) < 0.5 * len(tables(fast).constants)
+    assert small.arena_bytes <= fast.arena_bytes
+
+
 def functions_of(made):
     """Bytes of the functions of a plan's kernels."""
     found = {}
