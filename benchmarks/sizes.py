@@ -47,7 +47,7 @@ def lowered(network: str, density: float) -> Graph:
 
 
 def sizes(graph: Graph, dtype: str, to: str) -> dict[str, tuple[int, int]]:
-    """Bytes raw and gzipped, by format, of what can be written; of C, its weights, for speed and size."""
+    """Bytes raw and gzipped of what can be written, by format, and of the weights in C."""
     made = plan(graph, target(to))
     request = Request(graph, made, dtype, "int8" if dtype == "int8" else "float32")  # type: ignore[arg-type]
     found = {}
