@@ -120,10 +120,10 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
-    Entries, groups and records by the words of their tiles, sums of the plain form, words and
-    columns packed (`odd`: channels not a multiple of 4), words moved, tiles, window fillings,
-    phases of kernel rows packed, runs of alike columns in them, outputs clamped afterwards, outputs
-    staged, rows.
+    Entries, groups and records by the words of their tiles, sums of the plain form, sums always
+    scaled in full where half the precision is tried first, words and columns packed (`odd`:
+    channels not a multiple of 4), words moved, tiles, window fillings, phases of kernel rows
+    packed, runs of alike columns in them, outputs clamped afterwards, outputs staged, rows.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
@@ -144,6 +144,7 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         staged += steps * part.rows * row * (waste or part.joined)
     entries = sum(len(group) for channel in plan.channels for group in channel.groups)
     groups = sum(len(channel.groups) for channel in plan.channels)
+    exact = sum(-scale.shift < stream.LEAST_RIGHT_OF_HALF for scale in plan.scales)
     odd = window.in_c % 4 != 0
     clamped = clamp_limits(node, graph) != (-128, 127) and not plan.plain
     return {
@@ -154,6 +155,7 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         "records3": threes * window.out_c,
         "records2": twos * window.out_c,
         "sums": (6 * threes + 4 * twos) * window.out_c * plan.plain,
+        "exact": (6 * threes + 4 * twos) * exact * (not plan.plain),
         "words": columns * window.in_c * (not odd),
         "words_odd": columns * window.in_c * odd,
         "columns": columns,

@@ -23,8 +23,11 @@ MOST_ENTRIES = 8
 MOST_SUM = 1 << 29
 """Sums of the short scaling are smaller."""
 
-MOST_RIGHT = 22
+MOST_RIGHT = 21
 """Bits that the short scaling can shift to the right; at least 1."""
+
+LEAST_RIGHT_OF_HALF = 6
+"""From how many bits to the right on most sums take 16-bit products: src/lanes_thumb.S."""
 
 _RECORD = struct.Struct("<iiHBb")
 
@@ -51,7 +54,8 @@ class Channel:
     def groups(self) -> list[list[tuple[int, int]]]:
         """Entries (distance, weight) in the fewest groups whose sums stay inside 16 bits.
 
-        Of a sum of weight * activation, -128 <= activation <= 127, both ends are kept in range.
+        Of a sum of weight * activation, -128 <= activation <= 127, both ends are kept in range,
+        -2^15 left out: as the high half it would borrow from beyond the word.
         """
         entries: list[tuple[int, int]] = []
         before = 0
@@ -68,7 +72,7 @@ class Channel:
             positive += max(entry[1], 0)
             negative += max(-entry[1], 0)
             least, most = 128 * positive + 127 * negative, 127 * positive + 128 * negative
-            if least > 1 << 15 or most >= 1 << 15 or len(groups[-1]) == MOST_ENTRIES:
+            if max(least, most) >= 1 << 15 or len(groups[-1]) == MOST_ENTRIES:
                 groups.append([])
                 positive, negative = max(entry[1], 0), max(-entry[1], 0)
             groups[-1].append(entry)
@@ -80,7 +84,7 @@ class Channel:
         for index, group in enumerate(self.groups):
             last = index + 1 == len(self.groups)
             pairs = [(distance, weight & 0xFF) for distance, weight in group]
-            found += bytes((*pairs[0], 2 * (len(group) - 1) + last))
+            found += bytes((*pairs[0], 2 * (2 * len(group) + 1) + last))
             found += bytes(byte for pair in pairs[1:] for byte in pair)
         return bytes(found)
 
@@ -106,7 +110,7 @@ class Scale:
 def is_short(channel: Channel, scale: Scale, zero_point: int) -> bool:
     """Whether a channel's sums can be scaled in the tile."""
     if scale.multiplier == 0:
-        return True
+        return not channel.weights.any()
     return -MOST_RIGHT <= scale.shift <= -1 and channel.fits(scale.bias, zero_point)
 
 
@@ -115,7 +119,7 @@ def encode(channels: Sequence[Channel], scales: Sequence[Scale], zero_point: int
     records, groups = bytearray(), bytearray()
     for channel, scale in zip(channels, scales, strict=True):
         bias = scale.bias - zero_point * int(channel.weights.sum())
-        bias = (bias + 2**31) % 2**32 - 2**31
+        bias = (bias + 2**31) % 2**32 - 2**31 if scale.multiplier else 0
         right = min(max(-scale.shift - 1, 0), MOST_RIGHT - 1)
         count = len(channel.groups)
         records += _RECORD.pack(bias, scale.multiplier, count, right, scale.shift)
@@ -131,7 +135,7 @@ def decode(stream: bytes, count: int) -> list[tuple[NDArray[np.int64], NDArray[n
         found: list[tuple[int, int]] = []
         position, last = 0, False
         while not last:
-            more, last = stream[at + 2] >> 1, bool(stream[at + 2] & 1)
+            more, last = (stream[at + 2] >> 2) - 1, bool(stream[at + 2] & 1)
             entries = stream[at : at + 2] + stream[at + 3 : at + 3 + 2 * more]
             for distance, weight in struct.iter_unpack("<Bb", entries):
                 position += distance

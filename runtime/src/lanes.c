@@ -31,7 +31,7 @@ static void run_tile(const fedtiny_lanes_tile_call *call, int32_t words) {
         }
         while (!is_last) {
             int32_t sum[TILE] = {1 << 15, 1 << 15, 1 << 15};
-            const int32_t entries = 1 + (stream[2] >> 1);
+            const int32_t entries = stream[2] >> 2;
             is_last = stream[2] & 1;
             for (int32_t entry = 0; entry < entries; entry++) {
                 const int32_t weight = (int8_t)stream[1];
@@ -144,8 +144,8 @@ fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.distance = (span.width - pairs) * p->out_c;
     tile.stride = p->out_c;
     tile.zero = 2 * p->output_zero_point + 1;
-    tile.zero_point = p->output_zero_point;
-    tile.threshold = p->output_min >= p->output_zero_point ? 0 : INT32_MIN;
+    tile.least = plain ? 0 : -(p->output_zero_point + 128) * (1 << 7);
+    tile.start = tile.zero * (1 << 21) + 3 * (1 << 15) + tile.least;
     tile.record = fedtiny_constant(call, p->stream);
     tile.end = tile.record + p->out_c;
     tile.plain = plain;

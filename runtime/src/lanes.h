@@ -6,7 +6,7 @@
  * Each group's sum starts at 2^15, which keeps its low half from 0 to 2^16 - 1, so that a group
  * ends with two additions a word: high  += sum >> 16 total += sum                 the low half's
  * sum is total - high * 2^16, modulo 2^32 The packing folds the 2^15 of all groups into total's
- * start.
+ * start. Thumb-1 code adds bit 15 of the sum to its high half instead.
  *
  * The window and the order of pixels are those of pairs_window.h. A row of words is cut into tiles
  * of three words, and at its end of two, so that none is computed twice. */
@@ -32,14 +32,15 @@ typedef struct {
     int32_t bias; /* less what the input's zero point adds */
     int32_t multiplier;
     uint16_t groups;
-    uint8_t right_less_1; /* 0 .. 21 */
+    uint8_t right_less_1; /* 0 .. 20 */
     int8_t shift;         /* for the plain scaling */
 } fedtiny_lanes_record;
 
 /* One tile of all output channels. Assembly knows the order of the fields.
  *
  * A group of the stream: uint8 distance in words and int8 weight of its first entry, uint8 twice
- * the number of its other entries (at most 7), plus 1 in a channel's last group, then those. */
+ * the number of its bytes (2 * entries + 1), plus 1 in a channel's last group, then its other
+ * entries, at most 7. */
 typedef struct {
     void *out;        /* int8: the first pixel's first channel; plain: int32 [channel][2 * words] */
     int32_t distance; /* bytes from a word's first pixel to its second */
@@ -50,8 +51,8 @@ typedef struct {
     const fedtiny_lanes_record *end;
     int32_t plain; /* sums are stored, not scaled */
     const uint8_t *stream;
-    int32_t threshold; /* sums up to this may be taken for the zero point */
-    int32_t zero_point;
+    int32_t least; /* for the scaling of src/lanes_thumb.S; 0 in the plain form */
+    int32_t start;
 } fedtiny_lanes_tile_call;
 
 void fedtiny_lanes_tile2(const fedtiny_lanes_tile_call *call);

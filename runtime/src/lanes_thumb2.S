@@ -99,11 +99,12 @@
     ldrb lr, [r10], #1
     lsrs lr, lr, #1 /* the carry, in a last group, stays until it ends */
     tbb [pc, lr]
-.Ltable_\words:
-    .byte (.Lmore0_\words - .Ltable_\words) / 2, (.Lmore1_\words - .Ltable_\words) / 2
-    .byte (.Lmore2_\words - .Ltable_\words) / 2, (.Lmore3_\words - .Ltable_\words) / 2
-    .byte (.Lmore4_\words - .Ltable_\words) / 2, (.Lmore5_\words - .Ltable_\words) / 2
-    .byte (.Lmore6_\words - .Ltable_\words) / 2, (.Lmore7_\words - .Ltable_\words) / 2
+.Ltable_\words: /* by the bytes of a group */
+    .byte 0, 0
+    .byte 0, (.Lmore0_\words - .Ltable_\words) / 2, 0, (.Lmore1_\words - .Ltable_\words) / 2
+    .byte 0, (.Lmore2_\words - .Ltable_\words) / 2, 0, (.Lmore3_\words - .Ltable_\words) / 2
+    .byte 0, (.Lmore4_\words - .Ltable_\words) / 2, 0, (.Lmore5_\words - .Ltable_\words) / 2
+    .byte 0, (.Lmore6_\words - .Ltable_\words) / 2, 0, (.Lmore7_\words - .Ltable_\words) / 2
 .Lmore7_\words: MORE \words
 .Lmore6_\words: MORE \words
 .Lmore5_\words: MORE \words

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from fedtiny.compiler import reference
 from fedtiny.compiler.ir import Graph
+from fedtiny.compiler.quantization import conv_multipliers
 from fedtiny.devices import profiles, toolchains
 from fedtiny.devices.kernel_core import KernelCore
 from fedtiny.runtime import host, table
@@ -140,6 +141,31 @@ def test_scales_from_above_one_to_almost_nothing(
     check(graph, core)
 
 
+@pytest.mark.parametrize("step", [8, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("zero_point", [-128, 60])
+@pytest.mark.parametrize("right", [5, 6, 9])
+def test_scaling_of_neighbouring_sums(
+    core: KernelCore, right: int, zero_point: int, step: int
+) -> None:
+    """Where values change, a product of half the precision must not decide."""
+    case = Case(
+        (256, 128 // step, 2), 4, (1, 1), padding=((0, 0), (0, 0)), zero_points=(0, zero_point)
+    )
+    graph = single_node.conv2d(replace(case, seed=right), "int8")
+    _, shifts = conv_multipliers(graph.nodes[0], graph)
+    graph = with_output_scale(graph, 2.0 ** (right + int(shifts.max())))
+    weights = np.array([[127, 1]] * 4, np.int8).reshape(graph["weights"].shape)
+    bias = np.array([0, 1, -20000, 30000], np.int32)
+    graph = with_constant(with_constant(graph, "weights", weights), "bias", bias)
+    x = np.empty((1, 256, 128 // step, 2), np.int8)
+    x[..., 0] = np.arange(-128, 128)[:, None]
+    x[..., 1] = np.arange(-64, 64, step)
+    y = reference.execute(graph, {"x": x})["y"]
+    assert len(np.unique(y)) > 40
+    kernel = candidates(graph)[-1]
+    np.testing.assert_array_equal(core.run(kernel, graph.nodes[0], graph, [x]).output, y)
+
+
 @pytest.mark.parametrize("value", [1 << 30, -(1 << 30), 40000, -40000, 77])
 def test_channels_without_weights(core: KernelCore, value: int) -> None:
     graph = single_node.conv2d(Case((4, 10, 8), 6, density=0.3), "int8")
@@ -163,16 +189,16 @@ def test_every_narrow_width(core: KernelCore, width: int, kernel: int) -> None:
 
 @pytest.mark.quick
 def test_groups_are_as_long_as_their_sums_allow() -> None:
-    weights = np.array([127, 127, 1, 1, -128, -126, -1, -1, 3], np.int64)
+    weights = np.array([127, 127, 1, 0, -128, -126, -1, -1, 3], np.int64)
     groups = Channel(np.arange(9), weights).groups
     assert [[weight for _, weight in group] for group in groups] == [
-        [127, 127, 1, 1],
+        [127, 127, 1, 0],
         [-128, -126, -1],
         [-1, 3],
     ]
 
 
-@pytest.mark.parametrize(("name", "most"), [("cortex-m3", 0.33), ("cortex-m0plus", 0.61)])
+@pytest.mark.parametrize(("name", "most"), [("cortex-m3", 0.33), ("cortex-m0plus", 0.56)])
 def test_instructions_are_those_that_the_costs_say(name: str, most: float) -> None:
     """On a layer that was not fitted; per dense multiply-accumulate at density 0.1."""
     case = Case((16, 16, 32), 32, density=0.1, activation="relu", zero_points=(-128, -128))
