@@ -133,12 +133,18 @@ def _memory(server: Server) -> TrainingMemory:
 
 
 def federated_histograms(server: Server) -> Histograms:
-    """What activations are over all clients' data, of the state that they hold."""
-    message = Message("calibrate")
-    answers = server.ask(
-        range(server.config.clients), lambda _: message, lambda _, reply: histograms.unpack(reply)
-    )
-    return merge(answer.value for answer in answers)
+    """What activations are over all clients' data, of the state that they hold.
+
+    Each answer is united with those before it as it is read, so that memory does not grow with the
+    number of clients.
+    """
+    message, total = Message("calibrate"), Histograms()
+
+    def unite(_: int, reply: Message) -> None:
+        total.update(merge([total, histograms.unpack(reply)]))
+
+    server.ask(range(server.config.clients), lambda _: message, unite)
+    return total
 
 
 def _scores_by_client(server: Server, pooled: batch_norm.Statistics) -> dict[int, Score]:
