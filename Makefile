@@ -11,7 +11,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest
 # kernels.h and parts.h of runtime/include/fedtiny/, kernel_list.h and avx2_names.h of
 # runtime/library/ are generated: tests compare them with their generators.
 C_SOURCES = $(filter-out %/fedtiny/kernels.h %/parts.h %/kernel_list.h %/avx2_names.h,$(shell git ls-files --cached --others --exclude-standard \
-	'runtime/*.c' 'runtime/*.h' 'devices/*.c' 'devices/*.h' 'examples/*.c'))
+	'runtime/*.c' 'runtime/*.h' 'fedtiny/training_engine/c/*' 'devices/*.c' 'devices/*.h' 'examples/*.c'))
 
 .PHONY: install demo test test-full check bench tools clean
 

@@ -137,6 +137,11 @@ def _setting(name: str, *, help: str, none: str = "", **more: Any) -> Callable[[
     help="Who carries messages to the clients: local or flower; the result is the same.",
 )
 @_setting(
+    "--training-engine",
+    metavar="NAME",
+    help="What computes updates: sparse (a step in C, active weights only), torch, or auto.",
+)
+@_setting(
     "--workers",
     type=click.IntRange(0),
     none="one a core",

@@ -139,8 +139,20 @@ class _MethodHooks(Hooks):
         self.method, self.request = method, request
         self.arrays: dict[str, Array] = {}
 
+    def acts_before(self, step: Step) -> bool:
+        return bool(self.request) and step.iteration == self.method.at_iteration(step.iterations)
+
+    def needs_torch(self, step: Step) -> bool:
+        asked = ("client_penalty", "on_gradients") if self.request else ()
+        return any(self._has(name) for name in ("client_forward", *asked))
+
+    def _has(self, name: str) -> bool:
+        from fedtiny.pruning.method import Method
+
+        return getattr(self.method, name) is not getattr(Method, name)
+
     def before(self, step: Step) -> None:
-        if self.request and step.iteration == self.method.at_iteration(step.iterations):
+        if self.acts_before(step):
             self.arrays.update(self.method.on_client(step, self.request))
 
     def forward(self, step: Step) -> contextlib.AbstractContextManager[object]:
@@ -179,6 +191,7 @@ def train_task(client: Client, message: Message) -> Message:
         number("weight_decay"),
         int(number("iterations")) if "iterations" in message.fields else None,
         str(message.fields["pattern"]),
+        str(message.fields["training_engine"]),
     )
     rng = generator(int(number("seed")), "batches", int(number("round")), client.index)
     trained = train(client.module, masks, client.data, recipe, rng, hooks)

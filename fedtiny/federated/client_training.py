@@ -49,6 +49,7 @@ def ask_to_train(
         "momentum": config.momentum,
         "weight_decay": config.weight_decay,
         "pattern": config.pattern,
+        "training_engine": config.training_engine,
     }
     if iterations is not None:
         fields["iterations"] = iterations

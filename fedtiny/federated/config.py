@@ -13,6 +13,8 @@ from fedtiny.errors import UsageError, unknown_name
 PATTERNS = ("unstructured", "block1x4")
 AGGREGATES = ("mean", "trimmed-mean", "median")
 
+TRAINING_ENGINES = ("auto", "torch", "sparse")
+
 METHODS = "fedtiny.pruning.methods"
 ENGINES = "fedtiny.federated.engines"
 PLAYS = ("engine", "workers", "tensorboard")
@@ -58,6 +60,10 @@ class TrainConfig:
         seed: Of everything random.
         engine: Who carries messages to the clients: ``"local"`` or ``"flower"``. Results do not
             depend on it.
+        training_engine: What computes updates: ``"sparse"``, a step in C that computes active
+            weights only; ``"torch"``, which computes all under a mask; or ``"auto"``, the former
+            where there is a C compiler and it knows the network. They round differently, so that a
+            run goes on with the one it began with.
         workers: Processes that play the clients; 0 is this process; None is one a core. Results
             do not depend on it.
         tensorboard: Whether to write TensorBoard's event files as well.
@@ -92,6 +98,7 @@ class TrainConfig:
     deadline: float | None = None
     seed: int = 0
     engine: str = "local"
+    training_engine: str = "auto"
     workers: int | None = None
     tensorboard: bool = False
 
@@ -144,6 +151,8 @@ class TrainConfig:
             raise unknown_name("method", self.method, discovery.names(METHODS))
         if self.pattern not in PATTERNS:
             raise unknown_name("pattern", self.pattern, PATTERNS)
+        if self.training_engine not in TRAINING_ENGINES:
+            raise unknown_name("training engine", self.training_engine, TRAINING_ENGINES)
         if self.engine not in discovery.names(ENGINES):
             raise unknown_name("engine", self.engine, discovery.names(ENGINES))
 

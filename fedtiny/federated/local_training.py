@@ -15,6 +15,7 @@ from torch import nn
 from fedtiny.data import Dataset
 from fedtiny.federated import objective
 from fedtiny.federated.evaluation import to_input
+from fedtiny.training_engine.engine import Training
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Recipe:
         weight_decay: Of SGD.
         iterations: Updates, over as many epochs as they take; None counts in `epochs`.
         pattern: Of the masks' groups.
+        engine: ``"torch"``, or another name for the C step where that is possible.
     """
 
     epochs: int
@@ -38,6 +40,7 @@ class Recipe:
     weight_decay: float
     iterations: int | None = None
     pattern: str = "unstructured"
+    engine: str = "torch"
 
 
 @dataclass
@@ -99,7 +102,20 @@ class Step:
 
 
 class Hooks:
-    """What else happens in a training; here nothing. Called in this order, at every iteration."""
+    """What else happens in a training; here nothing. Called in this order, at every iteration.
+
+    The C step has no place for hooks: where it computes an iteration, `before` alone is called, and
+    finds the weights in the module if `acts_before`.
+    """
+
+    def acts_before(self, step: Step) -> bool:
+        """Whether `before` does something now."""
+        return type(self).before is not Hooks.before
+
+    def needs_torch(self, step: Step) -> bool:
+        """Whether another hook does something now."""
+        names = ("forward", "penalty", "after_backward")
+        return any(getattr(type(self), name) is not getattr(Hooks, name) for name in names)
 
     def before(self, step: Step) -> None:
         """Before the forward pass."""
@@ -145,8 +161,9 @@ def train(
 ) -> Trained:
     """Train in place; inactive weights stay zero.
 
-    The arithmetic is torch's, dense under a mask; what a sparse device would need is accounted
-    for, not measured, here.
+    The arithmetic is that of `fedtiny.training_engine`, over active weights only, or torch's,
+    dense under a mask: where the recipe says so, where hooks need it, and where the C step does not
+    know the network.
 
     Args:
         module: Starts from its weights, zero where inactive.
@@ -168,25 +185,40 @@ def train(
     epochs = [_batches(dataset, recipe.batch, rng) for _ in range(_epochs(recipe, len(dataset)))]
     order = list(islice((part for epoch in epochs for part in epoch), recipe.iterations))
     step = Step(module, dict(masks), optimizer, len(order), pattern=recipe.pattern)
+    fast = None
+    if recipe.engine != "torch":
+        fast = Training.start(module, min(len(dataset), recipe.batch + 1), dataset.input_shape)
     losses = []
     for number, indices in enumerate(order):
         step.iteration = number
         step.x = to_input(dataset.images[indices])
         step.y = torch.tensor(dataset.labels[indices])
+        by_torch = fast is None or hooks.needs_torch(step)
+        if fast is not None and (by_torch or hooks.acts_before(step)):
+            fast.leave(optimizer)
         hooks.before(step)
-        optimizer.zero_grad()
-        with hooks.forward(step):
-            loss = objective.loss(module, module(step.x), step.x, step.y)
-        losses.append(loss.item())
-        penalty = hooks.penalty(step)
-        total = loss if penalty is None else loss + penalty
-        total.backward()  # type: ignore[no-untyped-call]
-        hooks.after_backward(step)
-        step.drop_inactive_gradients()
-        optimizer.step()
+        if fast is not None and not by_torch:
+            losses.append(fast.step(step.x, step.y, step.masks, optimizer))
+        else:
+            losses.append(_torch_step(step, hooks))
         if (number + 1) % len(epochs[0]) == 0:
             after_epoch()
+    if fast is not None:
+        fast.leave(optimizer)
     return Trained(losses, step.masks)
+
+
+def _torch_step(step: Step, hooks: Hooks) -> float:
+    step.optimizer.zero_grad()
+    with hooks.forward(step):
+        loss = objective.loss(step.module, step.module(step.x), step.x, step.y)
+    penalty = hooks.penalty(step)
+    total = loss if penalty is None else loss + penalty
+    total.backward()  # type: ignore[no-untyped-call]
+    hooks.after_backward(step)
+    step.drop_inactive_gradients()
+    step.optimizer.step()
+    return loss.item()
 
 
 def last_batch_size(samples: int, batch: int) -> int:

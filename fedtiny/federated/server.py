@@ -101,8 +101,9 @@ class Server:
         if not config.pretrain_epochs:
             return
         recipe = local_training.Recipe(
-            config.pretrain_epochs, config.batch, config.lr, config.momentum, config.weight_decay
-        )
+            config.pretrain_epochs, config.batch, config.lr, config.momentum, config.weight_decay,
+            engine=config.training_engine,
+        )  # fmt: skip
         self.module.load_state_dict(self.state)
         rng = generator(config.seed, "pretrain")
         with self.progress.task("pretraining", config.pretrain_epochs) as task:

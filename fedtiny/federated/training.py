@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from fedtiny.data import Dataset, Split
-from fedtiny.errors import DoesNotFitError
+from fedtiny.errors import DoesNotFitError, UsageError
 from fedtiny.federated import checkpoint, local_work, privacy
 from fedtiny.federated.accounting import forward_flops, layer_macs, state_bytes
 from fedtiny.federated.client import OBSERVE
@@ -38,6 +39,7 @@ from fedtiny.pruning.load import load_method
 from fedtiny.pruning.masks import Masks, density, density_by_layer, masked
 from fedtiny.pruning.method import Method
 from fedtiny.sparse_model import SparseModel
+from fedtiny.training_engine import engine as training_engine
 
 
 def train(
@@ -75,6 +77,8 @@ def train(
     setting = Setting.of(config, observe)
     dataset, parts = setting.dataset, setting.parts
     module = setting.network()
+    config = replace(config, training_engine=_training_engine(config, module, dataset, progress))
+    setting = replace(setting, config=config)
     codec = StateCodec(module)
     data_sha256 = _data_sha256(dataset)
     run = checkpoint.fingerprint(config, data_sha256)
@@ -287,6 +291,25 @@ class _Training:
         self.work = local_work.from_record(self.record["initialization"].get("clients", {}))
         if self.work:
             local_work.assign(server, self.work)
+
+
+def _training_engine(
+    config: TrainConfig, module: nn.Module, dataset: Dataset, progress: Progress
+) -> str:
+    """What computes updates: ``"sparse"`` or ``"torch"``.
+
+    Raises:
+        UsageError: The sparse step is wanted and not possible.
+    """
+    if config.training_engine == "torch":
+        return "torch"
+    why = training_engine.obstacle(module, dataset.input_shape)
+    if why is None:
+        return "sparse"
+    if config.training_engine == "sparse":
+        raise UsageError(f"--training-engine sparse is not possible here: {why}")
+    progress.log(f"training is computed by torch, as the sparse step is not possible here: {why}")
+    return "torch"
 
 
 def _new_record(setting: Setting, data_sha256: str) -> dict[str, Any]:
