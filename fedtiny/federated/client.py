@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 OBSERVE = "fedtiny.compiler.calibration:observe_histograms"
 """The function that takes activation histograms, or ranges alone, on a client."""
+OBSERVED = 64
+"""Samples of which it sees all activations at once, which is the most memory a client takes."""
 
 
 @dataclass
@@ -244,7 +246,8 @@ def calibrate_task(client: Client, message: Message) -> Message:
     module_name, _, function = client.observe.partition(":")
     observe = getattr(importlib.import_module(module_name), function)
     client.module.eval()
-    return histograms.pack(observe(client.module, (x for x, _ in batches(client.data))))
+    parts = batches(client.data, OBSERVED)
+    return histograms.pack(observe(client.module, (x for x, _ in parts)))
 
 
 Task = Callable[[Client, Message], Message]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -81,13 +81,19 @@ def _batch(dataset: Dataset, start: int, size: int) -> tuple[torch.Tensor, torch
     return to_input(images), torch.tensor(labels)
 
 
-def score(module: nn.Module, dataset: Dataset, threads: int = 1) -> Score:
+def score(
+    module: nn.Module,
+    dataset: Dataset,
+    threads: int = 1,
+    forward: Callable[[torch.Tensor], torch.Tensor] | None = None,
+) -> Score:
     """Loss and accuracy in evaluation mode; the module's mode is left as it was.
 
     Args:
         module: The network.
         dataset: The samples.
         threads: That share the batches; the result does not depend on how many.
+        forward: Computes the module's outputs in its place.
     """
     training = module.training
     module.eval()
@@ -96,7 +102,7 @@ def score(module: nn.Module, dataset: Dataset, threads: int = 1) -> Score:
         """Summed loss and correct samples of a batch, or the samples' errors."""
         x, y = _batch(dataset, start, BATCH)
         with torch.no_grad():
-            outputs = module(x)
+            outputs = (forward or module)(x)
             if reconstructs(module):
                 return 0.0, 0, squared_errors(outputs, x).numpy()
             loss = float(F.cross_entropy(outputs, y, reduction="sum"))

@@ -22,7 +22,7 @@ from fedtiny.federated.client_training import ask_to_train
 from fedtiny.federated.codec import StateCodec
 from fedtiny.federated.config import PLAYS, TrainConfig
 from fedtiny.federated.engines import load_engine
-from fedtiny.federated.evaluation import score
+from fedtiny.federated.evaluation import Score, score
 from fedtiny.federated.fleet import Fleet
 from fedtiny.federated.history import Events, write_csv
 from fedtiny.federated.local import one_thread
@@ -134,6 +134,7 @@ class _Training:
     clock: Clock
     budgets: Sequence[tuple[str, int | None]]
     work: dict[int, local_work.Work] = field(default_factory=dict)
+    evaluation: training_engine.Evaluation | None = None
 
     def run(self, start: checkpoint.Checkpoint | None, progress: Progress) -> Method:
         """Train to the last round."""
@@ -181,7 +182,7 @@ class _Training:
             server.event("too few answers", answers=len(updates), needed=config.min_cohort)
 
         server.module.load_state_dict(server.state)
-        result = score(server.module, self.test, config.evaluation_threads)
+        result = self._score()
         samples = {u.client: u.samples for u in updates} | {c: n for c, (n, _) in withheld.items()}
         losses = {u.client: u.loss for u in updates} | {c: x for c, (_, x) in withheld.items()}
         flops = [
@@ -216,6 +217,18 @@ class _Training:
             note=f"{result.text()}, density {row['density']:.3f}, "
             f"{row['bytes_down'] / 1e6:.2f} MB down, {row['bytes_up'] / 1e6:.2f} MB up"
         )
+
+    def _score(self) -> Score:
+        """Of the module as it is, on the test set."""
+        server, threads = self.server, self.server.config.evaluation_threads
+        if server.config.training_engine == "torch":
+            return score(server.module, self.test, threads)
+        if self.evaluation is None:
+            self.evaluation = training_engine.Evaluation(
+                server.module, self.test.input_shape, threads
+            )
+        self.evaluation.load(server.masks)
+        return score(server.module, self.test, threads, self.evaluation)
 
     def _training_peak(self, clients: Iterable[int]) -> int:
         """The most memory that one of these clients' training takes, activations included."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import warnings
 from collections.abc import Mapping
+from queue import SimpleQueue
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +20,9 @@ from fedtiny.training_engine.plan import Plan
 from fedtiny.training_engine.trace import Network, trace
 
 Indices = npt.NDArray[np.int64]
+
+EVALUATED = 32
+"""Samples that are evaluated at once; a batch of them takes little memory."""
 
 _TRACED: WeakKeyDictionary[nn.Module, tuple[tuple[int, ...], Network]] = WeakKeyDictionary()
 
@@ -45,7 +49,7 @@ class Engine:
             UnsupportedError: The network does something that the C step does not know.
             RunnerError: The C step cannot be built.
         """
-        self._module = module
+        self._module, self._samples = module, samples
         network = traced(module, input_shape)
         arrays = {name: mask.contiguous().numpy() for name, mask in masks.items()}
         self._plan = Plan(
@@ -55,18 +59,20 @@ class Engine:
         self._flat = network.input.channels != input_shape[0]
         self._steps = 0
 
-    def load(self, optimizer: torch.optim.SGD) -> None:
-        """Take weights, running statistics and momenta from torch."""
+    def load(self, optimizer: torch.optim.SGD | None = None) -> None:
+        """Take weights, running statistics and momenta, if there are any, from torch."""
         plan = self._plan
         with torch.no_grad():
             for name, parameter in self._module.named_parameters():
-                buffer = optimizer.state.get(parameter, {}).get("momentum_buffer")
+                state = {} if optimizer is None else optimizer.state.get(parameter, {})
+                buffer = state.get("momentum_buffer")
                 place = plan.parameters[name]
                 part = slice(place.start, place.start + place.count)
                 plan.values[part] = _chosen(parameter, place.active)
                 plan.momenta[part] = 0 if buffer is None else _chosen(buffer, place.active)
             for name, buffer in plan.running.items():
                 buffer.copy_(self._module.get_buffer(name))
+        library().fedtiny_training_pack(ctypes.addressof(plan.struct))
 
     def store(self, optimizer: torch.optim.SGD) -> None:
         """Give them back; what is inactive is zero."""
@@ -95,16 +101,37 @@ class Engine:
             x: Inputs `(N, C, H, W)`, float32.
             y: Labels `(N,)`, int64.
         """
-        if self._flat:
-            x = x.contiguous(memory_format=torch.contiguous_format).flatten(1)[..., None, None]
-        self._plan.set_batch(len(x))
-        strides = (ctypes.c_int64 * 4)(*x.stride())
+        x, strides = self._batch(x)
         labels = y.contiguous()
         loss = library().fedtiny_training_gradients(
             ctypes.addressof(self._plan.struct), x.data_ptr(), strides, labels.data_ptr()
         )
         self._steps += 1
         return float(loss)
+
+    def outputs(self, x: torch.Tensor) -> torch.Tensor:
+        """In evaluation mode, of the weights and statistics that were loaded.
+
+        Args:
+            x: Inputs `(N, C, H, W)`, float32, of any number.
+
+        Returns:
+            `(N, outputs)`.
+        """
+        found = []
+        for part in x.split(self._samples):
+            part, strides = self._batch(part)
+            library().fedtiny_training_outputs(
+                ctypes.addressof(self._plan.struct), part.data_ptr(), strides
+            )
+            found.append(self._plan.outputs(len(part)))
+        return torch.cat(found)
+
+    def _batch(self, x: torch.Tensor) -> tuple[torch.Tensor, ctypes.Array[ctypes.c_int64]]:
+        if self._flat:
+            x = x.contiguous(memory_format=torch.contiguous_format).flatten(1)[..., None, None]
+        self._plan.set_batch(len(x))
+        return x, (ctypes.c_int64 * 4)(*x.stride())
 
     def step(self, x: torch.Tensor, y: torch.Tensor, optimizer: torch.optim.SGD) -> float:
         """One update of SGD; the loss before it.
@@ -216,3 +243,38 @@ class Training:
         if self._entered and self._engine is not None:
             self._engine.store(optimizer)
         self._entered = False
+
+
+class Evaluation:
+    """Outputs of a module's current weights, from several threads at once."""
+
+    def __init__(self, module: nn.Module, input_shape: tuple[int, int, int], threads: int) -> None:
+        self._module, self._shape, self._threads = module, input_shape, threads
+        self._masks: Mapping[str, torch.Tensor] | None = None
+        self._engines: list[Engine] = []
+        self._idle: SimpleQueue[Engine] = SimpleQueue()
+
+    def load(self, masks: Mapping[str, torch.Tensor]) -> None:
+        """Take the module's weights, which are zero where inactive.
+
+        Raises:
+            UnsupportedError: The network does something that the C step does not know.
+            RunnerError: The C step cannot be built.
+        """
+        if masks is not self._masks:
+            self._engines = [
+                Engine(self._module, masks, EVALUATED, self._shape) for _ in range(self._threads)
+            ]
+            self._masks, self._idle = masks, SimpleQueue()
+            for engine in self._engines:
+                self._idle.put(engine)
+        for engine in self._engines:
+            engine.load()
+
+    def __call__(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs `(N, outputs)` of inputs `(N, C, H, W)`, whichever thread asks."""
+        engine = self._idle.get()
+        try:
+            return engine.outputs(x)
+        finally:
+            self._idle.put(engine)

@@ -73,6 +73,9 @@ def library() -> ctypes.CDLL:
     found.fedtiny_training_lanes.restype = ctypes.c_int32
     found.fedtiny_training_gradients.restype = ctypes.c_double
     found.fedtiny_training_gradients.argtypes = (pointer, pointer, pointer, pointer)
+    found.fedtiny_training_pack.restype = found.fedtiny_training_outputs.restype = None
+    found.fedtiny_training_pack.argtypes = (pointer,)
+    found.fedtiny_training_outputs.argtypes = (pointer, pointer, pointer)
     found.fedtiny_training_update.restype = None
     found.fedtiny_training_update.argtypes = (pointer, number, number, number)
     return found

@@ -26,6 +26,13 @@ from fedtiny.training_engine.trace import (
 SPARSE_BELOW = 0.4
 """Density under which nonzeros one by one are faster than a dense block with zeros in it."""
 
+LEAST_TILED = 8
+"""Channels on both sides from which a dense 3 x 3 convolution is computed in tiles."""
+TILED_BYTES = 384 * 1024
+"""Of transformed tiles that are worked on at once; two such buffers fit the second cache."""
+TERMS = 16
+"""Numbers of a transformed tile, as in the C sources."""
+
 _CONVOLUTION, _COMBINATION, _POOLING, _NORM, _COLLECT = range(5)
 _FORWARD, _BACKWARD = range(2)
 
@@ -78,8 +85,9 @@ class Plan:
         count = sum(p.count for p in self.parameters.values())
         self.values, self._gradients, self.momenta = (self._floats(count) for _ in range(3))
         self.running: dict[str, torch.Tensor] = {}
+        self._data: dict[Tensor, torch.Tensor] = {}
         gradients = self._tensor_gradients(convolutions)
-        self._scratch: dict[tuple[int, ...], torch.Tensor] = {}
+        self._scratch: dict[tuple[Any, ...], torch.Tensor] = {}
         self._slots: dict[int, int] = {}
         program = self._program()
         self._products = self._shared_products(convolutions)
@@ -118,6 +126,13 @@ class Plan:
     def gradients(self) -> torch.Tensor:
         """Of all values, of the last batch."""
         return self._gradients
+
+    def outputs(self, samples: int) -> torch.Tensor:
+        """Of the last batch's samples, `(N, outputs)`."""
+        tensor = _output(self._network)
+        lanes = self._data[tensor][: self._blocks * tensor.channels * self._lanes]
+        by_block = lanes.reshape(self._blocks, tensor.channels, self._lanes)
+        return by_block.transpose(1, 2).reshape(-1, tensor.channels)[:samples]
 
     def set_batch(self, samples: int) -> None:
         """Say how many samples the next batch has."""
@@ -160,8 +175,9 @@ class Plan:
         for number, slot in self._slots.items():
             c = convolutions[number]
             if self._taps[c].active is None:
-                taps = c.source.channels * c.kernel[0] * c.kernel[1]
+                taps = c.source.channels * (1 if self._is_tiled(c) else c.kernel[0] * c.kernel[1])
                 tiles = -(-c.target.channels // GROUP) * -(-taps // TAPS)
+                tiles *= TERMS if self._is_tiled(c) else 1
                 sizes[slot] = max(sizes[slot], tiles * GROUP * TAPS * self._lanes)
         return [self._floats(size) for size in sizes]
 
@@ -172,9 +188,13 @@ class Plan:
 
     def _tensor(self, tensor: Tensor, gradients: set[Tensor]) -> structs.Tensor:
         size = self._blocks * Layout.of(tensor, self._lanes).block
+        size += (
+            2 * Layout.of(tensor, self._lanes).row + self._lanes
+        )  # a last tile reads over its end
         gradient = self._floats(size).data_ptr() if tensor in gradients else None
+        self._data[tensor] = self._floats(size)
         return structs.Tensor(
-            self._floats(size).data_ptr(),
+            self._data[tensor].data_ptr(),
             gradient,
             tensor.channels,
             tensor.height,
@@ -220,14 +240,15 @@ class Plan:
         sparse = taps.active is not None
         forward = taps.forward()
         made.forward = self._gather(forward, False)
-        phases = list(taps.backward()) if sparse or adds else []
+        phases = list(taps.backward()) if sparse or (adds and not self._is_tiled(c)) else []
         made.phases = len(phases)
         made.backward = self._array(structs.Gather, [self._gather(g, sparse) for g in phases])
         border = taps.scratch_border
         blocks = self._blocks if c.is_linear else 1
         shape = (c.target.channels, c.target.height, c.target.width, *border, blocks)
         if shape not in self._scratch:
-            size = blocks * Layout.of(c.target, self._lanes, border).block
+            layout = Layout.of(c.target, self._lanes, border)
+            size = blocks * layout.block + 2 * layout.row + self._lanes
             self._scratch[shape] = self._floats(size)
         made.scratch = self._scratch[shape].data_ptr()
         made.scratch_border_y, made.scratch_border_x = border
@@ -235,6 +256,8 @@ class Plan:
             made.taps, made.tap_count = self._ints(taps.input_taps()), len(forward.offsets)
             number = _of(self._network, Convolution).index(c)
             made.products = self._products[self._slots[number]].data_ptr()
+            if self._is_tiled(c):
+                made.tiled = self._array(structs.Winograd, [self._winograd(c)])
             if name in masks:
                 kept = self._floats(masks[name].size)
                 kept[:] = torch.from_numpy(masks[name].reshape(-1))
@@ -251,6 +274,33 @@ class Plan:
         made.outputs, made.taps, made.weights_count = g.outputs, len(g.offsets), len(g.source)
         made.target, made.plane = g.target, g.plane
         made.source_grid, made.target_grid = _grid(g.source_grid), _grid(g.target_grid)
+        return made
+
+    def _is_tiled(self, c: Convolution) -> bool:
+        """Whether it is dense and fewer products in tiles are worth their transformation."""
+        usual = (c.kernel, c.stride, c.pad, c.dilation) == ((3, 3), (1, 1), (1, 1), (1, 1))
+        wide = min(c.source.channels, c.target.channels) >= LEAST_TILED
+        return usual and wide and self._taps[c].active is None
+
+    def _winograd(self, c: Convolution) -> structs.Winograd:
+        made = structs.Winograd()
+        inputs, outputs = c.source.channels, c.target.channels
+        most = max(inputs, outputs)
+        down, across = -(-c.target.height // 2), -(-c.target.width // 2)
+        room = TILED_BYTES // (TERMS * most * self._lanes * 4 * across)
+        strip = min(down, max(1, room))
+        size = TERMS * most * strip * across * self._lanes
+        for shape in (("tiled", 0, size), ("tiled", 1, size)):
+            if shape not in self._scratch:
+                self._scratch[shape] = self._floats(size)
+        made.input, made.output = (self._scratch["tiled", i, size].data_ptr() for i in range(2))
+        for field, a, b in (("forward", outputs, inputs), ("turned", inputs, outputs)):
+            weights = self._floats(TERMS * -(-a // GROUP) * GROUP * b)
+            setattr(made, field, weights.data_ptr())
+        made.tiles, made.strip, made.down, made.across = strip * across, strip, down, across
+        made.height, made.width = c.target.height, c.target.width
+        channels = np.minimum(np.arange(-(-most // TAPS) * TAPS), most - 1)
+        made.offsets = self._ints((channels * made.tiles * self._lanes).astype(np.int32))
         return made
 
     def _combination(

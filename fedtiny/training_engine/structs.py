@@ -44,6 +44,16 @@ class Gather(ctypes.Structure):
     ]
 
 
+class Winograd(ctypes.Structure):
+    """`winograd`."""
+
+    _fields_ = _fields(
+        (_P, "forward turned input output offsets"),
+        (_I, "tiles strip down across height width"),
+        (_I, "source_row source_plane target_row target_plane gradient_row gradient_plane"),
+    )
+
+
 class Convolution(ctypes.Structure):
     """`convolution`."""
 
@@ -55,7 +65,7 @@ class Convolution(ctypes.Structure):
         *_fields((_P, "backward scratch"), (_I, "scratch_border_y scratch_border_x")),
         ("taps", _P),
         ("tap_count", _I),
-        *_fields((_P, "products kept")),
+        *_fields((_P, "products tiled kept")),
     ]
 
 
@@ -100,6 +110,6 @@ class Plan(ctypes.Structure):
         *_fields((_I, "convolution_count instruction_count")),
         *_fields((_P, "values gradients momenta")),
         ("value_count", ctypes.c_int64),
-        *_fields((_I, "input output reconstructs")),
+        *_fields((_I, "input output reconstructs evaluating")),
         ("batch", Batch),
     ]

@@ -3,6 +3,7 @@
 import copy
 import ctypes
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,14 @@ from fedtiny.federated.evaluation import channels_last
 from fedtiny.federated.local_training import Hooks, Recipe, Step, train
 from fedtiny.models import create, prunable_blocks
 from fedtiny.training_engine import library
-from fedtiny.training_engine.engine import Engine, Training
+from fedtiny.training_engine.engine import Engine, Evaluation, Training
 from fedtiny.training_engine.trace import trace
 
 CLASSES = 5
 NETWORKS = [
     ("resnet8", (3, 9, 9)),
     ("resnet8", (1, 14, 11)),
+    ("resnet8@0.6", (1, 7, 7)),
     ("resnet8-stride2", (1, 15, 15)),
     ("resnet18@0.125", (3, 9, 9)),
     ("resnet18-7x7@0.125", (3, 37, 37)),
@@ -103,6 +105,23 @@ def compare(module: nn.Module, density: float, shape: tuple[int, int, int], coun
 @pytest.mark.parametrize(("name", "shape"), NETWORKS)
 def test_gradients(name: str, shape: tuple[int, int, int], density: float) -> None:
     compare(create(name, shape, CLASSES), density, shape, 11)
+
+
+@pytest.mark.parametrize(("name", "shape"), NETWORKS[:1] + NETWORKS[-4:])
+def test_evaluates_from_any_thread(name: str, shape: tuple[int, int, int]) -> None:
+    module = create(name, shape, CLASSES)
+    evaluation = Evaluation(module, shape, 2)
+    x, _ = batch(shape, 70)
+    for density in (1.0, 0.2):
+        masks = random_masks(module, density)
+        module.train()(x)
+        evaluation.load(masks)
+        with ThreadPoolExecutor(2) as pool:
+            found = torch.cat(list(pool.map(evaluation, x.split(35))))
+        with torch.no_grad():
+            expected = module.eval()(x)
+        assert distance(found, expected.double()) < 1e-5
+        assert torch.equal(found, evaluation(x))
 
 
 class Strange(nn.Module):

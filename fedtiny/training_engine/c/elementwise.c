@@ -45,6 +45,17 @@ void norm_forward(norm *n, int samples) {
         n->sums[i] = 0;
 }
 
+void norm_evaluate(norm *n) {
+    for (int c = 0; c < n->channels; c++) {
+        const double inverse = 1 / sqrt((double)n->running_variance[c] + n->epsilon);
+        const double mean = n->running_mean[c] - (n->bias ? n->bias[c] : 0.0f);
+        n->a[c] = (float)(n->scale[c] * inverse);
+        n->b[c] = (float)(n->shift[c] - mean * n->scale[c] * inverse);
+    }
+    for (int i = 0; i < n->channels * 2 * LANES; i++)
+        n->sums[i] = 0;
+}
+
 void norm_backward(norm *n, int samples) {
     const float count = (float)samples * (float)n->values;
     for (int c = 0; c < n->channels; c++) {

@@ -3,7 +3,6 @@
 
 #include <stddef.h>
 
-#define GROUP 4 /* output channels of a dense tile */
 #if defined(__AVX512VL__) || defined(__aarch64__)
 #define DENSE_WIDTH 6 /* 32 registers hold 6 x 4 sums, inputs and a weight */
 #else

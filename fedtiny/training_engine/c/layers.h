@@ -4,6 +4,9 @@
 
 #include "lanes.h"
 
+#define GROUP 4 /* output channels of a dense tile */
+#define TAPS  3 /* of a tile of weight gradients */
+
 /* An activation of all samples: [block][channel][height + borders][width + borders][LANES]. */
 typedef struct {
     float *data;
@@ -49,6 +52,18 @@ typedef struct {
     grid source_grid, target_grid;
 } gather;
 
+/* Buffers and strides of a dense 3 x 3 convolution of stride 1 in tiles of 2 x 2 outputs. */
+typedef struct {
+    float *forward, *turned; /* transformed weights, of both passes */
+    float *input, *output;   /* transformed tiles: [16][channels][tiles][LANES] */
+    const int32_t *offsets;  /* of channels in these, a multiple of TAPS */
+    int32_t tiles, strip;    /* most tiles at once, in so many rows of them */
+    int32_t down, across;    /* rows of tiles, tiles of a row */
+    int32_t height, width;
+    int32_t source_row, source_plane, target_row, target_plane; /* set for each pass */
+    int32_t gradient_row, gradient_plane;
+} winograd;
+
 /* A convolution, of any groups, stride and size, or a linear layer. */
 typedef struct {
     const float *weight;
@@ -64,10 +79,11 @@ typedef struct {
     gather *backward;
     float *scratch; /* gradient of the output with zeros around it, one block */
     int32_t scratch_border_y, scratch_border_x;
-    const int32_t *taps; /* dense: offsets of all taps in the input, a multiple of TAPS */
-    int32_t tap_count;   /* without what fills up */
-    float *products;     /* dense: [outputs / 4][taps / 3][4][3][LANES] */
-    const float *kept;   /* dense under a mask: 1 or 0 a weight; NULL keeps all */
+    const int32_t *taps;   /* dense: offsets of all taps in the input, a multiple of TAPS */
+    int32_t tap_count;     /* without what fills up */
+    float *products;       /* dense: [outputs / 4][taps / 3][4][3][LANES] */
+    const winograd *tiled; /* dense: how it is computed in tiles; NULL where it is not */
+    const float *kept;     /* dense under a mask: 1 or 0 a weight; NULL keeps all */
 } convolution;
 
 /* act(sum of terms), each term a tensor that may be normalized. */
@@ -98,9 +114,16 @@ long tensor_origin(const tensor *t);
 void gather_forward(const gather *g, const float *source, float *target, int add, float *sums);
 void gather_backward(const gather *g, const float *gradient, const float *input, float *target,
                      int how);
-void dense_products(const convolution *c, const float *gradient, long gradient_plane,
-                    long gradient_row, long gradient_step, const float *input, long input_row,
-                    long input_step, int rows, int width);
+void dense_products(float *sums, const int32_t *taps, int tap_count, int outputs,
+                    const float *gradient, long gradient_plane, long gradient_row,
+                    long gradient_step, const float *input, long input_row, long input_step,
+                    int rows, int width);
+void winograd_forward(const winograd *w, const float *weights, int inputs, int outputs,
+                      const float *source, float *target, int add, float *sums);
+void winograd_products(const winograd *w, float *sums, int inputs, int outputs, const float *source,
+                       const float *gradient);
+void winograd_pack(float *to, const float *weight, int inputs, int outputs, int turned);
+void winograd_collect(float *sums, float *gradient, int inputs, int outputs);
 void collect_gradient(convolution *c);
 void pack_weights(convolution *c);
 
@@ -111,6 +134,7 @@ void output_gradient(const convolution *c, const tensor *tensors, const norm *no
                      const batch *batch, int block, float *scratch);
 void add_bias(const convolution *c, const tensor *tensors, const batch *batch, int block);
 void norm_forward(norm *n, int samples);
+void norm_evaluate(norm *n);
 void norm_backward(norm *n, int samples);
 void pool_forward(const pooling *p, const tensor *tensors, int block);
 void pool_backward(const pooling *p, const tensor *tensors, int block);

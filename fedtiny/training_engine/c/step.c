@@ -24,6 +24,7 @@ typedef struct {
     int64_t value_count;
     int32_t input, output;
     int32_t reconstructs;
+    int32_t evaluating; /* normalize by running statistics, which stay */
     batch batch;
 } plan;
 
@@ -66,6 +67,17 @@ static void convolve(const plan *p, convolution *c, int first, int last) {
         gather g = c->forward;
         g.source_grid.width = g.target_grid.width = last - first;
         gather_forward(&g, in->data, out->data, 0, sums);
+    } else if (c->tiled) {
+        winograd w = *c->tiled;
+        w.source_row = (in->width + 2 * in->border_x) * LANES;
+        w.source_plane = (in->height + 2 * in->border_y) * w.source_row;
+        w.target_row = (out->width + 2 * out->border_x) * LANES;
+        w.target_plane = (out->height + 2 * out->border_y) * w.target_row;
+        const long corner = tensor_origin(in) - w.source_row - LANES;
+        for (int block = first; block < last; block++)
+            winograd_forward(&w, w.forward, in->channels, out->channels,
+                             in->data + block * tensor_block(in) + corner,
+                             out->data + block * tensor_block(out) + tensor_origin(out), 0, sums);
     } else
         for (int block = first; block < last; block++)
             gather_forward(&c->forward, in->data + block * tensor_block(in),
@@ -92,8 +104,23 @@ static void convolve_back(const plan *p, convolution *c, int first, int last) {
         const float *x = in->data + block * tensor_block(in);
         float *dx = c->input_gradient ? in->gradient + block * tensor_block(in) : NULL;
         const int width = linear ? last - first : s->width;
+        if (c->tiled) {
+            winograd w = *c->tiled;
+            w.source_row = w.target_row = (in->width + 2 * in->border_x) * LANES;
+            w.source_plane = w.target_plane = (in->height + 2 * in->border_y) * w.source_row;
+            w.gradient_row = (int32_t)gradient_row, w.gradient_plane = (int32_t)gradient_plane;
+            winograd_products(&w, c->products, in->channels, out->channels,
+                              x + tensor_origin(in) - w.source_row - LANES,
+                              c->scratch + gradient_origin);
+            w.source_row = w.gradient_row, w.source_plane = w.gradient_plane;
+            if (c->input_gradient)
+                winograd_forward(&w, w.turned, out->channels, in->channels, c->scratch,
+                                 dx + tensor_origin(in), c->input_gradient == 2, NULL);
+            continue;
+        }
         if (c->products)
-            dense_products(c, c->scratch + gradient_origin, gradient_plane, gradient_row,
+            dense_products(c->products, c->taps, c->tap_count, out->channels,
+                           c->scratch + gradient_origin, gradient_plane, gradient_row,
                            linear ? (long)out->channels * LANES : LANES, x + c->forward.origin,
                            s->row_step, s->step, s->rows, width);
         for (int phase = 0; phase < c->phases; phase++) {
@@ -127,7 +154,12 @@ static void execute(const plan *p, const instruction *i, int first, int last) {
             (forward ? pool_forward : pool_backward)(p->poolings + i->index, p->tensors, block);
         break;
     case NORM:
-        (forward ? norm_forward : norm_backward)(p->norms + i->index, p->batch.samples);
+        if (!forward)
+            norm_backward(p->norms + i->index, p->batch.samples);
+        else if (p->evaluating)
+            norm_evaluate(p->norms + i->index);
+        else
+            norm_forward(p->norms + i->index, p->batch.samples);
         break;
     case COLLECT:
         collect_gradient(c);
@@ -203,12 +235,26 @@ static double squared_error(const plan *p, const float *images, const int64_t *s
     return total / ((double)p->batch.samples * t->channels);
 }
 
+/* Lay out all weights as they are now. */
+void fedtiny_training_pack(plan *p) {
+    for (int i = 0; i < p->convolution_count; i++)
+        pack_weights(p->convolutions + i);
+}
+
+/* The outputs of samples in evaluation mode, by weights as they were packed. */
+void fedtiny_training_outputs(plan *p, const float *images, const int64_t *strides) {
+    fedtiny_training_input(p, images, strides);
+    p->evaluating = 1;
+    run(p, FORWARD);
+    p->evaluating = 0;
+}
+
 /* Loss of a batch and the gradients of all parameters; running statistics move. */
 double fedtiny_training_gradients(plan *p, const float *images, const int64_t *strides,
                                   const int64_t *labels) {
+    fedtiny_training_pack(p);
     for (int i = 0; i < p->convolution_count; i++) {
-        convolution *c = p->convolutions + i;
-        pack_weights(c);
+        const convolution *c = p->convolutions + i;
         for (int k = 0; c->bias && k < c->forward.outputs; k++)
             c->bias_gradient[k] = 0;
     }

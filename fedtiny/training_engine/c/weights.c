@@ -3,8 +3,6 @@
 
 #include <stddef.h>
 
-#define GROUP 4
-#define TAPS  3
 #define STRIP 12288 /* bytes of the gradient's rows that stay in the first cache */
 
 static void pack(const convolution *c, gather *g) {
@@ -14,6 +12,13 @@ static void pack(const convolution *c, gather *g) {
 
 /* Lay the weights out for both passes. */
 void pack_weights(convolution *c) {
+    if (c->tiled) {
+        const int inputs = c->tap_count / 9, outputs = c->forward.outputs;
+        winograd_pack(c->tiled->forward, c->weight, inputs, outputs, 0);
+        if (c->input_gradient)
+            winograd_pack(c->tiled->turned, c->weight, inputs, outputs, 1);
+        return;
+    }
     pack(c, &c->forward);
     for (int32_t p = 0; p < c->phases; p++)
         pack(c, c->backward + p);
@@ -57,25 +62,26 @@ INLINE void product_tile(float *sums, const float *const *gradient, const float 
 /* Add a block's X * dY of every weight.
  *
  * `gradient` is the first position of the first output channel, in planes of `gradient_plane`. */
-void dense_products(const convolution *c, const float *gradient, long gradient_plane,
-                    long gradient_row, long gradient_step, const float *input, long input_row,
-                    long input_step, int rows, int width) {
-    const int outputs = c->forward.outputs, blocks = (c->tap_count + TAPS - 1) / TAPS;
+void dense_products(float *sums, const int32_t *taps, int tap_count, int outputs,
+                    const float *gradient, long gradient_plane, long gradient_row,
+                    long gradient_step, const float *input, long input_row, long input_step,
+                    int rows, int width) {
+    const int blocks = (tap_count + TAPS - 1) / TAPS;
+    float *const first = sums;
     int strip = STRIP / (GROUP * LANES * 4 * width);
     strip = strip < 1 ? 1 : strip;
     for (int y = 0; y < rows; y += strip) {
         const int count = rows - y < strip ? rows - y : strip;
-        float *sums = c->products;
+        sums = first;
         for (int o = 0; o < outputs; o += GROUP) {
             const float *planes[GROUP];
-            for (int i = 0; i < GROUP;
-                 i++) /* what is not there is computed from the last, unused */
+            for (int i = 0; i < GROUP; i++) /* what is not there: the last again, unused */
                 planes[i] = gradient + (o + i < outputs ? o + i : outputs - 1) * gradient_plane +
                             y * gradient_row;
             for (int block = 0; block < blocks; block++, sums += (size_t)GROUP * TAPS * LANES) {
                 const float *inputs[TAPS];
                 for (int i = 0; i < TAPS; i++)
-                    inputs[i] = input + c->taps[block * TAPS + i] + y * input_row;
+                    inputs[i] = input + taps[block * TAPS + i] + y * input_row;
                 product_tile(sums, planes, inputs, count, width, gradient_row, gradient_step,
                              input_row, input_step);
             }
@@ -98,6 +104,12 @@ void collect_gradient(convolution *c) {
     }
     const int blocks = (c->tap_count + TAPS - 1) / TAPS;
     float *tile = c->products;
+    if (c->tiled) {
+        winograd_collect(tile, c->weight_gradient, c->tap_count / 9, c->forward.outputs);
+        for (int i = 0; c->kept && i < c->forward.outputs * c->tap_count; i++)
+            c->weight_gradient[i] *= c->kept[i];
+        return;
+    }
     for (int o = 0; o < c->forward.outputs; o += GROUP)
         for (int first = 0; first < blocks * TAPS; first += TAPS)
             for (int i = 0; i < GROUP * TAPS; i++, tile += LANES) {
