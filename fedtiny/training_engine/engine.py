@@ -119,7 +119,7 @@ class Engine:
             `(N, outputs)`.
         """
         found = []
-        for part in x.split(self._samples):
+        for part in torch.split(x, self._samples):
             part, strides = self._batch(part)
             library().fedtiny_training_outputs(
                 ctypes.addressof(self._plan.struct), part.data_ptr(), strides

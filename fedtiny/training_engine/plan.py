@@ -132,7 +132,7 @@ class Plan:
         tensor = _output(self._network)
         lanes = self._data[tensor][: self._blocks * tensor.channels * self._lanes]
         by_block = lanes.reshape(self._blocks, tensor.channels, self._lanes)
-        return by_block.transpose(1, 2).reshape(-1, tensor.channels)[:samples]
+        return by_block.transpose(1, 2).reshape(-1, tensor.channels)[:samples].clone()
 
     def set_batch(self, samples: int) -> None:
         """Say how many samples the next batch has."""
