@@ -33,6 +33,28 @@ FEDTINY_INLINE void add_pixels(int8_t *out, const int8_t *a, const int8_t *b,
     vst1q_s8(out, vminq_s8(vmaxq_s8(value, low), high));
 }
 
+#elif defined(__AVX2__) && defined(__FMA__)
+
+/* factor * eight int8. */
+FEDTINY_INLINE __m256i multiples(const int8_t *from, int32_t factor) {
+    const __m128i x = _mm_loadl_epi64((const __m128i *)(const void *)from);
+    return _mm256_mullo_epi32(_mm256_cvtepi8_epi32(x), _mm256_set1_epi32(factor));
+}
+
+FEDTINY_INLINE void add_pixels(int8_t *out, const int8_t *a, const int8_t *b,
+                               const fedtiny_planes_add_line_s8_params *p) {
+    const __m128i right = _mm_cvtsi32_si128(p->shift);
+    __m256i sum[2];
+    FEDTINY_UNROLL
+    for (int i = 0; i < 2; i++) {
+        sum[i] =
+            _mm256_add_epi32(multiples(a + 8 * i, p->factor_a), multiples(b + 8 * i, p->factor_b));
+        sum[i] = _mm256_add_epi32(sum[i], _mm256_set1_epi32(p->addend));
+        sum[i] = _mm256_sra_epi32(sum[i], right);
+    }
+    fedtiny_store_narrow(out, sum[0], sum[1], 0, p->output_min, p->output_max);
+}
+
 #else
 
 FEDTINY_INLINE void add_pixels(int8_t *out, const int8_t *a, const int8_t *b,

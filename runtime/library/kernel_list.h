@@ -79,6 +79,8 @@
     X(conv2d_planes_s8, planes_conv_s8, 0xffu, 0) \
     X(conv2d_planes_dense_s8_dot, planes_dense_s8, 0x1fu, 1) \
     X(depthwise_conv2d_planes_s8, planes_conv_s8, 0xffu, 0) \
+    X(conv2d_planes_pairs_s8, planes_pairs_s8, 0x7fu, 0) \
+    X(depthwise_conv2d_planes_pairs_s8, planes_pairs_s8, 0x7fu, 0) \
     X(add_planes_s8, planes_add_s8, 0x0u, 0) \
     X(add_planes_line_s8, planes_add_line_s8, 0x0u, 0) \
     X(global_average_pool2d_planes_s8, global_average_pool2d_planes_s8, 0x0u, 0)

@@ -20,6 +20,7 @@ HELPERS = (
     "planes_from_pixels",
     "planes_conv_f32",
     "planes_conv_s8",
+    "planes_pairs_s8",
 )
 """Functions that vector kernels share, without their prefix; the linker finds a missing one."""
 

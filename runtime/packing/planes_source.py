@@ -72,15 +72,24 @@ class Source:
 def source(node: Node, graph: Graph) -> Source:
     """The cheapest place for a node's taps."""
     w = geometry.window(node, graph)
+    return columns(w) if _prefers_columns(w, node, graph) else padded(node, graph)
+
+
+def columns(w: Window) -> Source:
+    """One part for every column of the window, and every phase of its rows."""
     rows = w.out_h + (w.kernel_h - 1) // w.stride_h
-    top = min(w.stride_h, w.kernel_h)
-    if _prefers_columns(w, top * rows, node, graph):
-        part = rows * w.out_w
-        return Source("columns", top, w.kernel_w, rows, w.out_w, part, top * w.kernel_w * part)
+    top, part = min(w.stride_h, w.kernel_h), rows * w.out_w
+    return Source("columns", top, w.kernel_w, rows, w.out_w, part, top * w.kernel_w * part)
+
+
+def padded(node: Node, graph: Graph) -> Source:
+    """The input itself, or one part for every phase of the stride."""
+    w = geometry.window(node, graph)
+    rows = w.out_h + (w.kernel_h - 1) // w.stride_h
     if direct(w):
         before = planes(graph[node.inputs[0]])
         return Source("direct", 0, 0, rows, before.pitch, 0, before.plane)
-    left, pitch = min(w.stride_w, w.kernel_w), w.out_w + 1
+    top, left, pitch = min(w.stride_h, w.kernel_h), min(w.stride_w, w.kernel_w), w.out_w + 1
     part = -(-(rows * pitch + VECTOR) // VECTOR) * VECTOR  # room for a row's last vector
     return Source("phases", top, left, rows, pitch, part, top * left * part)
 
@@ -116,11 +125,16 @@ def pixel_vectors(node: Node, graph: Graph, found: Source) -> int:
     return -(-w.out_h * width * geometry.element_bytes(node, graph) // 16)
 
 
-def _prefers_columns(w: Window, rows: int, node: Node, graph: Graph) -> bool:
+def moved_rows(w: Window) -> int:
+    """Image rows that columns move: copies of the input, and outputs to their place."""
+    found = columns(w)
+    return w.in_c * found.top * found.rows * w.kernel_w + w.out_c * w.out_h
+
+
+def _prefers_columns(w: Window, node: Node, graph: Graph) -> bool:
     if w.out_w not in COLUMN_WIDTHS:
         return False
     size = geometry.element_bytes(node, graph)
-    padded, narrow = (-(-w.out_h * width * size // 16) for width in (w.out_w + 1, w.out_w))
+    wide, narrow = (-(-w.out_h * width * size // 16) for width in (w.out_w + 1, w.out_w))
     nonzeros = np.count_nonzero(geometry.weights_of(node, graph))
-    moved = w.in_c * rows * w.kernel_w + w.out_c * w.out_h
-    return bool(VECTOR_MAC[size] * nonzeros * (padded - narrow) > MOVED_ROW * moved)
+    return bool(VECTOR_MAC[size] * nonzeros * (wide - narrow) > MOVED_ROW * moved_rows(w))

@@ -78,9 +78,7 @@ FEDTINY_DOT_INLINE fedtiny_mixed fedtiny_mix(fedtiny_pixels a, fedtiny_pixels b,
 }
 FEDTINY_DOT_INLINE void fedtiny_mixed_store(int8_t *to, fedtiny_mixed mixed) {
     for (int tap = 0; tap < 4; tap++) {
-        for (int i = 0; i < FEDTINY_PIXELS; i++) {
-            *to++ = mixed.tap[tap].lane[i];
-        }
+        __builtin_memcpy(to + tap * FEDTINY_PIXELS, &mixed.tap[tap], FEDTINY_PIXELS);
     }
 }
 FEDTINY_DOT_INLINE fedtiny_mixed fedtiny_mixed_load(const int8_t *from) {
@@ -97,9 +95,7 @@ FEDTINY_INLINE fedtiny_four fedtiny_weights4(const int8_t **weight) {
 }
 FEDTINY_INLINE fedtiny_sum32 fedtiny_dot(fedtiny_sum32 sum, fedtiny_mixed x, fedtiny_four w) {
     for (int tap = 0; tap < 4; tap++) {
-        for (int i = 0; i < FEDTINY_PIXELS; i++) {
-            sum.lane[i] += x.tap[tap].lane[i] * w[tap];
-        }
+        sum = fedtiny_with(sum, fedtiny_products(x.tap[tap], fedtiny_weight_all(w + tap)));
     }
     return sum;
 }

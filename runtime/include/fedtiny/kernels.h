@@ -1054,6 +1054,43 @@ FEDTINY_ASSERT(sizeof(fedtiny_planes_conv_s8_params) == 88, fedtiny_planes_conv_
 FEDTINY_ASSERT(offsetof(fedtiny_planes_conv_s8_params, output_max) == 85, fedtiny_planes_conv_s8_params_last);
 
 typedef struct {
+    uint32_t outputs;     /* offset of uint16 (out_c): output channels by their groups */
+    uint32_t groups;      /* offset of uint16 (out_c, segments): groups of each of these */
+    uint32_t offsets;     /* offset of uint16 (groups, pairs, 2): bytes from what tap 0 of pixel 0 reads */
+    uint32_t weights;     /* offset of int8 (groups, pairs, 2, 2): the two of a pair, twice */
+    uint32_t bias;        /* offset of int32 (out_c), less input_zero_point * sum of weights */
+    uint32_t multipliers; /* offset of int32 (out_c) */
+    uint32_t shifts;      /* offset of int8 (out_c) */
+    uint32_t read;        /* bytes of the scratch that taps read */
+    uint16_t pairs;       /* of a group, 1 to 4 */
+    uint16_t segments;    /* of 65536 bytes that taps reach */
+    uint32_t in_start;    /* element that tap 0 of pixel 0 reads */
+    uint32_t in_plane;    /* elements from input plane to input plane */
+    uint32_t out_lead;    /* elements before output plane 0 */
+    uint32_t out_plane;   /* elements from output plane to output plane */
+    uint32_t out_tail;    /* elements after the last output plane */
+    uint32_t part;        /* elements from part to part of an input plane in scratch */
+    uint32_t compact;     /* element of the scratch where outputs without padding go; 0: none do */
+    uint16_t in_c;
+    uint16_t in_pitch;    /* elements of an input row */
+    uint16_t in_rows;     /* that can be read from in_start on */
+    uint16_t stride_h;
+    uint16_t stride_w;
+    uint16_t parts_h;     /* phases of the stride; 0 where taps point into the input itself */
+    uint16_t parts_w;     /* phases of the stride, or columns of the window */
+    uint16_t rows;        /* of one part of an input plane */
+    uint16_t out_c;
+    uint16_t out_h;
+    uint16_t out_w;
+    int8_t output_zero_point;
+    int8_t ties;          /* 1 where the clamp does not hide halves of negative numbers */
+    int8_t output_min;    /* clamp, inclusive */
+    int8_t output_max;    /* clamp, inclusive */
+} fedtiny_planes_pairs_s8_params;
+FEDTINY_ASSERT(sizeof(fedtiny_planes_pairs_s8_params) == 92, fedtiny_planes_pairs_s8_params_size);
+FEDTINY_ASSERT(offsetof(fedtiny_planes_pairs_s8_params, output_max) == 89, fedtiny_planes_pairs_s8_params_last);
+
+typedef struct {
     uint32_t offsets;     /* offset of uint32 (groups, 4): bytes from what tap 0 of pixel 0 reads */
     uint32_t weights;     /* offset of int8 (out_c / 2 rounded up, groups, 2, 4) */
     uint32_t bias;        /* offset of int32 (out_c rounded up to 2), less input_zero_point * sum of weights */
@@ -1223,6 +1260,8 @@ fedtiny_status fedtiny_chw_to_hwc_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_conv2d_planes_dense_s8_dot(const fedtiny_call *call);
 fedtiny_status fedtiny_depthwise_conv2d_planes_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_conv2d_planes_pairs_s8(const fedtiny_call *call);
+fedtiny_status fedtiny_depthwise_conv2d_planes_pairs_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_planes_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_add_planes_line_s8(const fedtiny_call *call);
 fedtiny_status fedtiny_global_average_pool2d_planes_s8(const fedtiny_call *call);
