@@ -21,5 +21,16 @@ def resnet18(dtype: DType, density: float) -> Graph:
     return b.graph(b.dense(x, 10))
 
 
-NETWORKS = {"resnet8": resnet8, "resnet18": resnet18}
+def mobilenet(dtype: DType, density: float) -> Graph:
+    """MobileNetV1 at a quarter of its channels for 96x96 images; depthwise layers stay dense."""
+    b = Builder("mobilenet", dtype)
+    x = b.conv(b.input(1, 96, 96, 3), 8, 3, 2)
+    strided = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2))
+    for channels, stride in (*strided, *((128, 1),) * 5, (256, 2), (256, 1)):
+        x = b.conv(b.depthwise(x, stride=stride), channels, 1, density=density)
+    x = b.reshape(b.average(x), 1, 256)
+    return b.graph(b.dense(x, 2))
+
+
+NETWORKS = {"resnet8": resnet8, "resnet18": resnet18, "mobilenet": mobilenet}
 """By name, what makes the graph of a dtype and a density; first convolutions stay dense."""

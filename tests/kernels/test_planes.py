@@ -85,15 +85,52 @@ def tolerance(graph: Graph, inputs: dict[str, single_node.Array]) -> single_node
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(draw=st.data())
 def test_kernel_equals_the_reference(kernel: Kernel, draw: st.DataObject) -> None:
-    graph = single(kernel, draw.draw(cases(kernel.op)))
+    equals_the_reference(kernel, draw.draw(cases(kernel.op)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(draw=st.data())
+def test_kernel_equals_the_reference_on_many_shapes(kernel: Kernel, draw: st.DataObject) -> None:
+    equals_the_reference(kernel, draw.draw(cases(kernel.op)))
+
+
+LARGE = {
+    "blocks": Case((16, 16, 130), 5, density=0.4, activation="relu", seed=6),
+    "segments": Case((32, 33, 64), 3, density=0.2, seed=7),
+    "phases": Case((32, 32, 70), 4, stride=(2, 2), density=0.3, seed=8),
+    "windows": Case((4, 4, 512), 6, density=0.3, seed=9),
+    "strided windows": Case((8, 8, 130), 6, stride=(2, 2), density=0.8, activation="relu", seed=1),
+}
+"""What small layers do not need: several blocks of channels, offsets of more than 16 bits, and
+copies of narrow images for every tap."""
+
+
+@pytest.mark.parametrize("case", LARGE.values(), ids=LARGE)
+@pytest.mark.parametrize("name", ["conv2d_planes_blocked_f32", "conv2d_planes_pairs_s8"])
+def test_large_layers_equal_the_reference(name: str, case: Case) -> None:
+    kernel = table.kernel(name)
+    graph = equals_the_reference(kernel, case)
+    assert graph is not None
+    packing = table.packing(kernel)
+    packed = packing.pack(graph.nodes[0], graph)
+    unpacked = packing.unpack(packed, graph.nodes[0], graph)
+    np.testing.assert_array_equal(unpacked, graph[graph.nodes[0].inputs[1]].value)
+
+
+def equals_the_reference(kernel: Kernel, case: Case) -> Graph | None:
+    """Run a case in this process and compare; the graph, or None where there is no such node."""
+    graph = single(kernel, case)
     if graph is None:
-        return
+        return None
     node = graph.nodes[0]
     inputs = single_node.data(graph, 1)
     found = host.run_kernel(kernel, node, graph, [inputs[name] for name in graph.inputs])
     expected = reference.execute(graph, inputs)[node.output]
     error = np.abs(found.astype(np.float64) - expected)
     assert np.all(error <= tolerance(graph, inputs))
+    return graph
 
 
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)

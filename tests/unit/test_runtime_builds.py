@@ -71,6 +71,18 @@ def test_no_heap_and_no_writable_globals(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(1200)
 def test_kernels_and_executor_are_clean_under_the_sanitizers() -> None:
+    under_sanitizers("tests/kernels/test_kernels.py", "tests/unit/test_runtime_executor.py")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_vector_kernels_are_clean_under_the_sanitizers() -> None:
+    shapes = "equals_the_reference_on_many_shapes or large_layers"
+    under_sanitizers("tests/kernels/test_planes.py", "-k", shapes)
+
+
+def under_sanitizers(*arguments: str) -> None:
+    """Run tests with the runtime built with the address and undefined-behaviour sanitizers."""
     sanitizer = build.sanitizer_library()
     if sanitizer is None:
         pytest.skip("the compiler has no address sanitizer")
@@ -81,7 +93,6 @@ def test_kernels_and_executor_are_clean_under_the_sanitizers() -> None:
         "ASAN_OPTIONS": "detect_leaks=0",
         "UBSAN_OPTIONS": "print_stacktrace=1",
     }
-    tests = ("tests/kernels/test_kernels.py", "tests/unit/test_runtime_executor.py")
-    command = [sys.executable, "-m", "pytest", "-qxs", "-p", "no:cacheprovider", *tests]
+    command = [sys.executable, "-m", "pytest", "-qxs", "-p", "no:cacheprovider", *arguments]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
