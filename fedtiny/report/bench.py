@@ -13,6 +13,9 @@ from fedtiny.benchmark.result import BenchResult, Entry, Race, Spread
 from fedtiny.devices.profiles import target
 from fedtiny.report.units import UNKNOWN, bytes_text, density_text
 
+MOST_LOST = 0.1
+"""Share by which the C may be slower than a stock runtime before that is recommended."""
+
 _COLUMNS = ("file", "time", "ratio", "load", "peak", "added")
 
 
@@ -37,11 +40,27 @@ def print_bench(result: BenchResult, console: Console) -> None:
     limited = [e for race in result.races for e in race.entries if e.threads < race.threads]
     for name in dict.fromkeys(entry.name for entry in limited):
         console.print(f"{name} has no threads: it used one in every table.")
+    for race in result.races:
+        if (advice := stock_advice(race)) is not None:
+            console.print(advice)
     if target(result.target).family != "c":
         console.print(
             f"The C was planned for {result.target} and compiled for this machine; another export "
             "with --target x86-64 plans for a PC."
         )
+
+
+def stock_advice(race: Race) -> str | None:
+    """One sentence where a stock runtime is faster than the C by more than `MOST_LOST`."""
+    rivals = [entry for entry in race.entries if entry.ratio is not None]
+    best = min(rivals, key=lambda e: e.ratio.median if e.ratio else math.inf, default=None)
+    if best is None or best.ratio is None or best.ratio.median > 1 / (1 + MOST_LOST):
+        return None
+    count = f"{race.threads} thread{'s' if race.threads > 1 else ''}"
+    return (
+        f"With {count}, {best.version} takes {best.ratio.median:.2f} of the C's time here: "
+        f"run {best.file} on this machine instead."
+    )
 
 
 def _table(race: Race) -> Table:

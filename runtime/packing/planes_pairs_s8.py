@@ -63,8 +63,8 @@ def contract(node: Node, graph: Graph) -> RowContract:
 def pack(node: Node, graph: Graph) -> Packed:
     """Outputs with the numbers of their groups; offsets; weights of pairs, twice."""
     found = _source(node, graph)
-    weights, offsets = planes_conv.taps(node, graph, found)
-    weights = weights.astype(np.int64)
+    stored, offsets = planes_conv.taps(node, graph, found)
+    weights = stored.astype(np.int64)
     segments = int(offsets.max()) // SEGMENT + 1
     pairs = _pairs(weights)
     dealt = [
