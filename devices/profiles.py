@@ -40,6 +40,7 @@ class Target:
         zig: Machine flags for `zig cc`.
         emulators: By runner name, what that runner needs (CPU model, memory map, machine).
         pipeline: Numbers of `fedtiny.devices.pipeline.Pipeline`; empty where there is no model.
+        cycles_per_instruction: By that model, of a slow network; for programs that have not run.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Target:
     zig: tuple[str, ...] = ()
     emulators: Mapping[str, Mapping[str, str | int]] = field(default_factory=dict)
     pipeline: Mapping[str, int] = field(default_factory=dict)
+    cycles_per_instruction: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,7 @@ def _read_target(path: Path) -> Target:
         zig=table.texts("zig"),
         emulators=table.emulators("emulators"),
         pipeline=table.numbers("pipeline", [field.name for field in fields(Pipeline)]),
+        cycles_per_instruction=table.optional_number("cycles_per_instruction") or 1.0,
     )
     table.finish()
     if result.pointer_bytes not in (4, 8):

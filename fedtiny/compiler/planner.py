@@ -120,7 +120,7 @@ def plan(
         assert device is not None
         found = planner.nearest(device)
     if optimize == "size":
-        most = _most_instructions(device)
+        most = _most_instructions(device, target)
         found = planner.leaner(*found, most)
         if planner.graph is not graph:  # maps' rows have formats of fewer bytes than planes
             other = rows()
@@ -317,11 +317,11 @@ class _Planner:
         return table.code(self.options[layer][option].kernel, self.target.cost)
 
 
-def _most_instructions(device: DeviceProfile | None) -> float:
-    """What a device executes in its budget of time, at one instruction a cycle."""
+def _most_instructions(device: DeviceProfile | None, target: Target) -> float:
+    """What a device executes in its budget of time."""
     if device is None or device.max_latency_ms is None:
         return inf
-    return device.max_latency_ms * device.clock_hz / 1e3
+    return device.max_latency_ms * device.clock_hz / 1e3 / target.cycles_per_instruction
 
 
 def _check_graph(graph: Graph, fed: bool) -> None:

@@ -11,7 +11,7 @@ from fedtiny.compiler.compile import Compiled
 from fedtiny.compiler.ir import Graph
 from fedtiny.compiler.plan import ExecutionPlan, Layer
 from fedtiny.compiler.planner import PlanPoint
-from fedtiny.devices import pipeline
+from fedtiny.devices import pipeline, profiles
 from fedtiny.devices.profiles import DeviceProfile
 from fedtiny.devices.runner import BuildInfo, Evidence, RunResult
 from fedtiny.report.curve import RamCurve, RamPoint
@@ -210,15 +210,20 @@ def _cycles(report: DeploymentReport, run: RunResult) -> list[float]:
 
 
 def with_latency(report: DeploymentReport) -> DeploymentReport:
-    """Estimate the latency where nothing measured it: by cycles, else at one an instruction."""
+    """Estimate the latency where nothing measured it: by cycles, else by instructions."""
     totals = report.totals
     clock_hz = report.device.clock_hz if report.device else None
     known = totals.latency_ms is not None and totals.latency_ms.evidence != "estimated"
-    cycles = totals.cycles or totals.instructions
-    if known or cycles is None or not clock_hz:
+    if known or not clock_hz or not (totals.cycles or totals.instructions):
         return report
-    by = PIPELINE if totals.cycles else "one instruction a cycle"
-    latency = Figure(round(cycles.value / clock_hz * 1e3, 4), "estimated", by)
+    if totals.cycles is not None:
+        cycles, by = float(totals.cycles.value), PIPELINE
+    else:
+        assert totals.instructions is not None
+        each = profiles.target(report.target).cycles_per_instruction
+        cycles = totals.instructions.value * each
+        by = "one instruction a cycle" if each == 1 else f"{each:g} cycles an instruction"
+    latency = Figure(round(cycles / clock_hz * 1e3, 4), "estimated", by)
     return replace(report, totals=replace(totals, latency_ms=latency))
 
 

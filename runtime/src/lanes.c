@@ -115,31 +115,74 @@ static FEDTINY_SEPARATE void scale_lane_sums(const fedtiny_pairs_s8_params *p,
     }
 }
 
-fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_s8_params *p) {
-    int8_t *const pad = (int8_t *)call->scratch + p->window_words * sizeof(int32_t);
-    int8_t *const staging = pad + ((p->in_c + 3) & ~3);
-    int32_t *const sums = (int32_t *)(void *)staging; /* plain form */
-    int8_t *const joined = staging + p->sums_bytes;
+/* The pixel of padding. */
+static int8_t *after_window(const fedtiny_call *call, const fedtiny_pairs_s8_params *p) {
+    return (int8_t *)call->scratch + p->window_words * sizeof(int32_t);
+}
+
+/* Sums of the plain form, then staged rows. */
+static int8_t *after_pad(const fedtiny_call *call, const fedtiny_pairs_s8_params *p) {
+    return after_window(call, p) + ((p->in_c + 3) & ~3);
+}
+
+/* Computes tiles, which the window holds, of one row. */
+static FEDTINY_SEPARATE void run_tiles(const fedtiny_call *call, const fedtiny_pairs_s8_params *p,
+                                       fedtiny_lanes_tile_call *tile,
+                                       const fedtiny_pairs_span *span, int8_t *out) {
+    const int32_t *const window = call->scratch;
+    int32_t *const sums = (int32_t *)(void *)after_pad(call, p);
+    for (int32_t start = span->first, end = start + span->words; start < end;) {
+        const int32_t words = start < tile->first_two ? 3 : 2;
+        tile->window = window + (start - span->first);
+        tile->out = tile->plain ? (void *)sums : (void *)(out + start * p->out_c);
+        if (words == 3) {
+            fedtiny_lanes_tile3(tile);
+        } else {
+            fedtiny_lanes_tile2(tile);
+        }
+        if (tile->plain) {
+            scale_lane_sums(p, tile->record, sums, span->width, start, words, out);
+        }
+        start += words;
+    }
+}
+
+/* Copies rows from where they were staged, if they were, and clamps them. */
+static FEDTINY_SEPARATE void finish_rows(const fedtiny_call *call, const fedtiny_pairs_s8_params *p,
+                                         int32_t rows, const int8_t *staged) {
     const int32_t row_bytes = p->out_w * p->out_c;
+    for (int32_t row = 0; row < rows; row++) {
+        if (staged != NULL) {
+            fedtiny_copy(call->out[row], staged + row * row_bytes, (size_t)row_bytes);
+        }
+        if (FEDTINY_PART_PAIRS_CLAMP && p->sums_bytes == 0) {
+            fedtiny_pairs_clamp_row(p, call->out[row]);
+        }
+    }
+}
+
+fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_s8_params *p) {
     const int plain = p->sums_bytes != 0;
     const int is_joined = FEDTINY_PART_PAIRS_JOINED && p->joined;
     int32_t rows = 1;
     while (rows < p->rows && call->out[rows] != NULL) {
         rows++;
     }
-    const int32_t passes = is_joined ? 1 : rows; /* over joined rows, or over each */
     fedtiny_pairs_span span;
     span.pack = fedtiny_lanes_pack;
-    span.pad = pad;
+    span.pad = after_window(call, p);
     if (p->padded) {
-        fedtiny_fill(pad, p->input_zero_point, p->in_c);
+        fedtiny_fill(after_window(call, p), p->input_zero_point, p->in_c);
     }
     span.width = is_joined ? rows * p->out_w : p->out_w;
     span.plane = fedtiny_pairs_smaller(p->stride_w, p->reach_w) * p->phase_words;
     const int32_t pairs = fedtiny_pairs_of(span.width);
     const int32_t tiles = threes(pairs) + twos(pairs);
-    const int staged =
-        (is_joined && !fedtiny_pairs_contiguous(call, rows, row_bytes)) || (!plain && pairs == 1);
+    int8_t *const staged =
+        (is_joined && !fedtiny_pairs_contiguous(call, rows, p->out_w * p->out_c)) ||
+                (!plain && pairs == 1)
+            ? after_pad(call, p) + p->sums_bytes
+            : NULL;
     fedtiny_lanes_tile_call tile;
     tile.distance = (span.width - pairs) * p->out_c;
     tile.stride = p->out_c;
@@ -149,40 +192,21 @@ fedtiny_status fedtiny_lanes_step(const fedtiny_call *call, const fedtiny_pairs_
     tile.record = fedtiny_constant(call, p->stream);
     tile.end = tile.record + p->out_c;
     tile.plain = plain;
+    tile.first_two = 3 * threes(pairs);
     tile.stream = (const uint8_t *)tile.end;
     for (int32_t chunk = 0; chunk < tiles; chunk += p->chunk_tiles) {
         const int32_t end = fedtiny_pairs_smaller(chunk + p->chunk_tiles, tiles);
         span.first = tile_start(chunk, pairs);
         span.words = tile_start(end, pairs) - span.first;
-        for (int32_t pass = 0; pass < passes; pass++) {
-            int8_t *const out = staged ? joined : call->out[pass];
+        for (int32_t pass = 0; pass < (is_joined ? 1 : rows); pass++) {
+            int8_t *const out = staged != NULL ? staged : call->out[pass];
             fedtiny_pairs_fill(call, p, &span, pass);
-            for (int32_t t = chunk; t < end; t++) {
-                const int32_t start = tile_start(t, pairs);
-                const int32_t words = tile_start(t + 1, pairs) - start;
-                tile.window = (const int32_t *)call->scratch + (start - span.first);
-                tile.out = plain ? (void *)sums : (void *)(out + start * p->out_c);
-                if (words == 3) {
-                    fedtiny_lanes_tile3(&tile);
-                } else {
-                    fedtiny_lanes_tile2(&tile);
-                }
-                if (plain) {
-                    scale_lane_sums(p, tile.record, sums, span.width, start, words, out);
-                }
-            }
-            if (staged && !is_joined) {
-                fedtiny_copy(call->out[pass], joined, (size_t)row_bytes);
+            run_tiles(call, p, &tile, &span, out);
+            if (staged != NULL && !is_joined) {
+                fedtiny_copy(call->out[pass], staged, (size_t)(p->out_w * p->out_c));
             }
         }
     }
-    for (int32_t row = 0; row < rows; row++) {
-        if (staged && is_joined) {
-            fedtiny_copy(call->out[row], joined + row * row_bytes, (size_t)row_bytes);
-        }
-        if (FEDTINY_PART_PAIRS_CLAMP && !plain) {
-            fedtiny_pairs_clamp_row(p, call->out[row]);
-        }
-    }
+    finish_rows(call, p, rows, is_joined ? staged : NULL);
     return FEDTINY_OK;
 }

@@ -53,6 +53,7 @@ typedef struct {
     const uint8_t *stream;
     int32_t least; /* for the scaling of src/lanes_thumb.S; 0 in the plain form */
     int32_t start;
+    int32_t first_two; /* the row's word from which on tiles have two */
 } fedtiny_lanes_tile_call;
 
 void fedtiny_lanes_tile2(const fedtiny_lanes_tile_call *call);

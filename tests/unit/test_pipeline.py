@@ -1,11 +1,14 @@
 """Cycles of short pieces of Thumb code, as the documents that the tables cite say."""
 
+from dataclasses import replace
+
 import pytest
 
 from fedtiny.devices import profiles
 from fedtiny.devices.pipeline import Block, Estimator, wait_cycles
 from fedtiny.devices.runner import RunResult
 from fedtiny.report.build import describe_device, with_latency, with_run
+from fedtiny.report.model import Figure, Totals
 from tests.unit.test_report_model import make_report
 
 LOADS = "0868 1a68"  # ldr r0, [r1]; ldr r2, [r3]
@@ -74,3 +77,14 @@ def test_reports_add_what_flash_makes_wait() -> None:
     assert seen.totals.cycles is not None
     assert seen.totals.cycles.value == 7 + 150 * layers
     assert seen.totals.cycles.evidence == "estimated"
+
+
+@pytest.mark.quick
+def test_programs_that_have_not_run_take_the_cycles_of_a_slow_network() -> None:
+    board = profiles.board("nucleo-l4r5zi")
+    totals = Totals(instructions=Figure(3_000_000, "estimated", "cost model"))
+    report = make_report(device=describe_device(board), totals=totals)
+    latency = with_latency(report).totals.latency_ms
+    assert latency == Figure(40.0, "estimated", "1.6 cycles an instruction")
+    latency = with_latency(replace(report, target="cortex-m3")).totals.latency_ms
+    assert latency == Figure(25.0, "estimated", "one instruction a cycle")
