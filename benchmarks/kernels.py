@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fedtiny.compiler import planner, reference
 from fedtiny.compiler.ir import DType, Graph
+from fedtiny.compiler.statistics import WEIGHTED_OPS
 from fedtiny.devices import profiles
 from fedtiny.devices.kernel_core import KernelCore
 from fedtiny.devices.profiles import Target
@@ -65,8 +66,16 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
     if is_bare(kernel, target):
         with KernelCore(target, (kernel,), compiler) as core:
             return count_on(core, kernel, graph)
+    return count_in_program(kernel, [graph], target, compiler)[0]
+
+
+def count_in_program(
+    kernel: Kernel, graphs: Sequence[Graph], target: Target, compiler: str | None
+) -> list[int]:
+    """The same of several graphs, in one program that has a layer for each."""
     if "chw" in (kernel.layout_in, kernel.layout_out):
-        graph = single_node.between_conversions(graph)
+        graphs = [single_node.between_conversions(graph) for graph in graphs]
+    graph = single_node.side_by_side(graphs)
     with single_node.only(kernel):
         plan = planner.plan(graph, target, "min")  # keeps the layouts that the graph has
     data = single_node.data(graph)
@@ -78,15 +87,12 @@ def count(kernel: Kernel, graph: Graph, target: Target, compiler: str | None) ->
         source = c.write(plan, Path(folder))
         runner.load(runner.build(source, Path(folder) / "build"), Signature(ends[0], ends[1]))
         result = runner.run(tuple(data.values()))
-    expected = reference.execute(graph, data)[graph.outputs[0]]
-    if kernel.dtype == "int8":
-        np.testing.assert_array_equal(result.outputs[0], expected)
-    else:
-        found = result.outputs[0].astype(np.float64)
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    expected = reference.execute(graph, data)
+    for name, output in zip(graph.outputs, result.outputs, strict=True):
+        _compare(kernel, output, expected[name])
     assert result.layer_instructions is not None
-    index = next(i for i, layer in enumerate(plan.layers) if layer.kernel.name == kernel.name)
-    return result.layer_instructions[index]
+    counted = zip(plan.layers, result.layer_instructions, strict=True)
+    return [count for layer, count in counted if layer.kernel.name == kernel.name]
 
 
 def is_bare(kernel: Kernel, target: Target) -> bool:
@@ -97,7 +103,8 @@ def is_bare(kernel: Kernel, target: Target) -> bool:
 def count_on(core: KernelCore, kernel: Kernel, graph: Graph) -> int:
     """The same on a core that holds the kernel, and no program."""
     node, data = graph.nodes[0], single_node.data(graph)
-    run = core.run(kernel, node, graph, [data[name] for name in graph.inputs])
+    inputs = [data[name] for name in graph.inputs]
+    run = core.run(kernel, node, graph, inputs, joined=kernel.op in WEIGHTED_OPS)
     _compare(kernel, run.output, reference.execute(graph, data)[node.output])
     return run.instructions
 
@@ -106,7 +113,7 @@ def _compare(kernel: Kernel, found: NDArray[Any], expected: NDArray[Any]) -> Non
     if kernel.dtype == "int8":
         np.testing.assert_array_equal(found, expected)
     else:
-        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(found.astype(np.float64), expected, rtol=1e-4, atol=1e-4)
 
 
 def figures(

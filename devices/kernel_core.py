@@ -7,7 +7,7 @@ and counts what the kernel executes. No generated program and no executor is inv
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +51,11 @@ class KernelCore:
     """An emulated core with an image of some kernels; close it, or use it as a context manager."""
 
     def __init__(
-        self, target: Target, kernels: Sequence[Kernel], toolchain: str | None = None
+        self,
+        target: Target,
+        kernels: Sequence[Kernel],
+        toolchain: str | None = None,
+        parts: Iterable[str] | None = None,
     ) -> None:
         """Build the image and load it.
 
@@ -59,6 +63,7 @@ class KernelCore:
             target: A Cortex-M.
             kernels: What the image holds.
             toolchain: ``"gcc"``, ``"zig"``, or None for what is there.
+            parts: Those of the shared code that it has; None for all.
 
         Raises:
             RunnerError: No compiler, or the build failed.
@@ -67,14 +72,19 @@ class KernelCore:
         try:
             with tempfile.TemporaryDirectory() as work:
                 chain = toolchains.find(target, toolchain)
-                self.elf = _build(chain, kernels, Path(work), self._core.memory)
+                self.elf = _build(chain, kernels, Path(work), self._core.memory, parts)
             self._core.load(self.elf)
         except BaseException:
             self.close()
             raise
 
     def run(
-        self, kernel: Kernel, node: Node, graph: Graph, inputs: Sequence[NDArray[np.generic]]
+        self,
+        kernel: Kernel,
+        node: Node,
+        graph: Graph,
+        inputs: Sequence[NDArray[np.generic]],
+        joined: bool = False,
     ) -> KernelRun:
         """Run all steps of a node, each row in memory of its own.
 
@@ -83,6 +93,7 @@ class KernelCore:
             node: The node.
             graph: Its graph.
             inputs: The activation inputs, with the graph's shapes and dtypes.
+            joined: Whether output rows follow each other, as in most programs.
 
         Raises:
             RunnerError: The kernel faulted, returned an error or wrote outside of its memory.
@@ -98,7 +109,7 @@ class KernelCore:
             for array, access in zip(inputs, contract.inputs, strict=True)
         ]
         output = np.zeros(graph[node.output].shape, graph[node.output].dtype)
-        rows = [memory.place(row) for row in _rows(output, contract.output)]
+        rows = memory.place_all(_rows(output, contract.output), joined)
         scratch = memory.place(bytes(contract.scratch_bytes))
         state = memory.place(bytes(contract.state_bytes))
         pointers = memory.place(bytes(4 * (1 + _pointer_count(contract.inputs, contract.output))))
@@ -174,6 +185,13 @@ class _Memory:
         self._guards += [at - GUARD_BYTES, end]
         return at
 
+    def place_all(self, rows: Sequence[bytes], joined: bool) -> list[int]:
+        """Place rows one by one, or one behind the other."""
+        if not joined:
+            return [self.place(row) for row in rows]
+        at = self.place(b"".join(rows))
+        return [at + sum(map(len, rows[:i])) for i in range(len(rows))]
+
     def check_guards(self, kernel: Kernel) -> None:
         """Raise where a guard was overwritten."""
         for at in self._guards:
@@ -182,12 +200,18 @@ class _Memory:
 
 
 def _build(
-    toolchain: toolchains.Toolchain, kernels: Sequence[Kernel], work: Path, memory: MemoryMap
+    toolchain: toolchains.Toolchain,
+    kernels: Sequence[Kernel],
+    work: Path,
+    memory: MemoryMap,
+    parts: Iterable[str] | None = None,
 ) -> Elf:
     root = build.ROOT
     names = {name for kernel in kernels for name in (kernel.source, *kernel.helpers)}
     names.add("src/memory.c")
-    include = [root, root / "include"]
+    include = [work, root, root / "include"]
+    (work / "fedtiny").mkdir()
+    (work / "fedtiny" / "parts.h").write_text(table.parts_header(parts), "utf-8")
     objects = []
     if not toolchain.headers:
         include.append(SUPPORT / "libc")

@@ -299,8 +299,19 @@ class _Planner:
                 return None
             draft = self.drafted(found)
             if draft[0].arena_bytes <= sram:
-                return draft
+                return draft if limit == sram else self._cheaper(draft, sram, flash_bytes)
             limit = min(limit, found.peak_bytes) - max(1, sram // RESOLUTION)
+
+    def _cheaper(self, draft: Drafted, sram: int, flash_bytes: int | None) -> Drafted:
+        """A point of the curve that places where cheaper ones than the draft had gaps."""
+        for selection in self.selector.curve():
+            if selection.cost >= draft[1].cost:
+                break
+            if flash_bytes is None or self.flash.total(selection.choice) <= flash_bytes:
+                other = self.drafted(selection)
+                if other[0].arena_bytes <= sram:
+                    return other
+        return draft
 
     @cached_property
     def flash(self) -> Flash:

@@ -43,8 +43,14 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Additions, padding included; outputs; output rows."""
+    """Taps, those in rows and in pixels of the image; outputs; their pixels; output rows."""
     window = geometry.window(node, graph)
     outputs = graph[node.output].size
-    macs = outputs * window.kernel_h * window.kernel_w
-    return {"macs": macs, "outputs": outputs, "rows": window.out_h}
+    return {
+        "macs": outputs * window.kernel_h * window.kernel_w,
+        "inner_rows": window.inner_rows() * window.kernel_w * window.out_w * window.out_c,
+        "inner_macs": window.inner_taps() * window.out_c,
+        "outputs": outputs,
+        "pixels": window.out_h * window.out_w,
+        "rows": window.out_h,
+    }

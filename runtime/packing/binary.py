@@ -106,9 +106,12 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Outputs; blocks; output rows."""
+    """Outputs, those of a product whose scale shifts left; blocks; output rows."""
     output = graph[node.output]
     whole = all(_is_whole(node, graph, name) for name in node.inputs)
     rows = geometry.row_count(output.shape)
     blocks = rows if whole else output.size // _channels(node, graph)
-    return {"outputs": output.size, "blocks": blocks, "rows": rows}
+    found: dict[str, float] = {"outputs": output.size, "blocks": blocks, "rows": rows}
+    if isinstance(node.attributes, Mul) and output.dtype == "int8":
+        found["left_outputs"] = output.size * (mul_multiplier(node, graph)[1] > 0)
+    return found

@@ -57,15 +57,17 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Words and bytes copied; copies; output rows."""
+    """What copies take (`copies.counted`); copies; output rows, those of one input alone."""
     output, params = graph[node.output], pack(node, graph).params
     rows = geometry.row_count(output.shape)
     item = np.dtype(output.dtype).itemsize
     sizes = [item * int(params[name]) for name in ("channels_a", "channels_b")]
     if _joins_rows(node, graph):  # a row of one input alone
-        return {"copies": rows, "rows": rows, **counted([(0, 0, sizes[0])], rows)}
+        copied = counted([(0, 0, sizes[0])], rows)
+        return {"copies": rows, "rows": rows, "single_rows": rows, **copied}
     moved = []
     for x in range(int(params["pixels"])):
         start = x * sum(sizes)
         moved += [(start, x * sizes[0], sizes[0]), (start + sizes[0], x * sizes[1], sizes[1])]
-    return {"copies": rows * len(moved), "rows": rows, **counted(moved, rows)}
+    copied = counted(moved, rows)
+    return {"copies": rows * len(moved), "rows": rows, "single_rows": 0, **copied}

@@ -47,7 +47,9 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Multiply-accumulates with padding (`macs`) and without, taps without, outputs, rows."""
+    """Multiply-accumulates with padding (`macs`) and without, taps, those in rows and in pixels of
+    the image, outputs, those that shift left, their
+    pixels, rows."""
     window = geometry.window(node, graph)
     outputs = window.out_h * window.out_w * window.out_c
     depth = window.in_c // window.groups
@@ -57,6 +59,9 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
         "inner_macs": taps * depth,
         "inner_taps": taps,
         "taps": outputs * window.kernel_h * window.kernel_w,
+        "row_taps": window.inner_rows() * window.kernel_w * window.out_w * window.out_c,
         "outputs": outputs,
+        "left_outputs": geometry.left_outputs(node, graph),
+        "pixels": window.out_h * window.out_w,
         "rows": window.out_h,
     }

@@ -123,7 +123,7 @@ def tile_features(node: Node, graph: Graph, shape: Tile, pixels: int) -> dict[st
         "tile_entries": tiles * (csr.entry_count(weights, offsets) if int8 else nonzeros),
         "tile_channels": tiles * window.out_c,
         **gather_features(window, shape, pixels),
-        "outputs": window.out_h * window.out_w * window.out_c,
+        **geometry.stored_features(node, graph, tiles),
         "tiles": tiles,
         "rows": window.out_h,
     }

@@ -75,8 +75,8 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
     """What one inference executes.
 
     Fours of channels by the pixels of their tiles, channels of tiles, their outputs, fours
-    expanded, kernel rows of pixels, those with padding and the bytes in them, those with a rest,
-    tiles, rows, elements clamped.
+    expanded, kernel rows of pixels, those with padding, those outside the image, the bytes in both,
+    those with a rest, tiles, rows, elements clamped.
     """
     window = geometry.window(node, graph)
     tiles, fours = _tiles(window), window.kernel_h * _fours(window)
@@ -98,6 +98,7 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
         "expanded": kernel_rows * _fours(window),
         "kernel_rows": kernel_rows,
         "padded": padded,
+        "padded_rows": (window.out_h * window.kernel_h - rows_inside) * pixels,
         "padded_bytes": padded * bytes_,
         "rests": kernel_rows * (bytes_ % FOUR > 0),
         "tiles": window.out_h * len(tiles),

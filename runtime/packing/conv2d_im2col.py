@@ -77,7 +77,7 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
     inside = window.inner_taps()
     return {
         "macs": taps * window.in_c * channels,
-        "outputs": window.out_h * window.out_w * window.out_c,
+        **geometry.stored_features(node, graph, pairs),
         "pair_channels": pairs * window.out_c,
         "taps": taps,
         "padding": (taps - inside) * window.in_c,

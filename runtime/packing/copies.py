@@ -10,13 +10,21 @@ WORD = 4
 def counted(copies: Iterable[tuple[int, int, int]], rows: int) -> dict[str, float]:
     """Words and bytes that a kernel copies in some rows, every row aligned and alike.
 
+    With them the copies that look for words, that find some, and that have bytes left.
+
     Args:
         copies: Of one row: offsets in the output's and in the input's row, and bytes.
         rows: How many.
     """
-    words = single = 0
+    words = single = aligned = several = rests = 0
     for to, start, size in copies:
-        whole = size // WORD if to % WORD == start % WORD == 0 else 0
+        is_aligned = to % WORD == start % WORD == 0
+        whole = size // WORD if is_aligned else 0
         words += whole
         single += size - WORD * whole
-    return {"copied_words": rows * words, "copied_bytes": rows * single}
+        aligned += is_aligned
+        several += whole > 0
+        rests += size > WORD * whole
+    found = {"copied_words": words, "copied_bytes": single}
+    found |= {"aligned_copies": aligned, "word_copies": several, "copied_rests": rests}
+    return {name: rows * count for name, count in found.items()}

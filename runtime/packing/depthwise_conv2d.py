@@ -50,9 +50,17 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Multiply-accumulates with padding (`macs`) and without; outputs; output rows."""
+    """Taps, those in rows and pixels of the image; outputs, those that shift left; pixels; rows."""
     window = geometry.window(node, graph)
     outputs = window.out_h * window.out_w * window.out_c
     macs = outputs * window.kernel_h * window.kernel_w
     inner = window.inner_taps() * window.in_c
-    return {"macs": macs, "inner_macs": inner, "outputs": outputs, "rows": window.out_h}
+    return {
+        "macs": macs,
+        "inner_rows": window.inner_rows() * window.kernel_w * window.out_w * window.out_c,
+        "inner_macs": inner,
+        "outputs": outputs,
+        "left_outputs": geometry.left_outputs(node, graph),
+        "pixels": window.out_h * window.out_w,
+        "rows": window.out_h,
+    }

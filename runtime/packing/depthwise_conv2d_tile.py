@@ -70,7 +70,7 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
         "tile_taps": tiles * taps * window.in_c,
         "tile_channels": tiles * window.in_c,
         **gather_features(window, shape, LANES),
-        "outputs": outputs,
+        **geometry.stored_features(node, graph, tiles),
         "tiles": tiles,
         "rows": window.out_h,
     }

@@ -64,10 +64,11 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Nonzeros and outputs."""
+    """Nonzeros, outputs, and those that have nonzeros."""
     weights = geometry.weights_of(node, graph)
-    nonzeros = int(np.count_nonzero(weights))
-    return {"nonzero_macs": nonzeros, "outputs": len(weights), "rows": 1}
+    counts = np.count_nonzero(weights, axis=1)
+    found = {"nonzero_macs": int(counts.sum()), "outputs": len(weights)}
+    return {**found, "read_outputs": int(np.count_nonzero(counts)), "rows": 1}
 
 
 def _columns(weights: NDArray[np.generic]) -> NDArray[np.int64]:

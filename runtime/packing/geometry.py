@@ -87,6 +87,12 @@ class Window:
             counts.append(int(((at >= 0) & (at < size)).sum()))
         return counts[0] * counts[1]
 
+    def inner_rows(self) -> int:
+        """Rows of the kernel over all output rows that meet a row of the input."""
+        at = np.arange(self.out_h)[:, None] * self.stride_h - self.pad_top
+        at = at + np.arange(self.kernel_h) * self.dilation_h
+        return int(((at >= 0) & (at < self.in_h)).sum())
+
     def fits(self) -> bool:
         """Whether every number fits the 16-bit fields of the parameter structs."""
         return max(vars(self).values()) <= U16_MAX and self.reach_h <= U16_MAX
@@ -202,6 +208,46 @@ def folded(node: Node, graph: Graph, sums: NDArray[np.int64]) -> NDArray[np.int3
     exact = bias - zero_point_of(graph, node.inputs[0]) * sums
     wrapped: NDArray[np.int32] = ((exact + 2**31) % 2**32 - 2**31).astype(np.int32)
     return wrapped
+
+
+def left_shifts(node: Node, graph: Graph) -> int:
+    """How many of a convolution's scales shift to the left, which takes other instructions."""
+    return int(np.count_nonzero(conv_multipliers(node, graph)[1] > 0))
+
+
+def left_outputs(node: Node, graph: Graph) -> int:
+    """Outputs of those scales; of float nodes none."""
+    output = graph[node.output]
+    if output.dtype != "int8":
+        return 0
+    return left_shifts(node, graph) * output.size // output.shape[-1]
+
+
+def stored_features(node: Node, graph: Graph, calls: int) -> dict[str, float]:
+    """What storing channels executes (`fedtiny_store_channel`; float nodes have one form).
+
+    Outputs of scales that shift right by 1 to 22, which are stored in one multiplication, and
+    calls for them; outputs of scales that shift left, and of others.
+
+    Args:
+        node: A convolution.
+        graph: Its graph.
+        calls: Of each channel in one inference.
+    """
+    output = graph[node.output]
+    channels = output.shape[-1]
+    pixels = output.size // channels
+    if output.dtype != "int8":
+        return {"outputs": output.size}
+    shifts = conv_multipliers(node, graph)[1]
+    once = int(np.count_nonzero((shifts < 0) & (shifts >= -22)))
+    left = int(np.count_nonzero(shifts > 0))
+    return {
+        "outputs": once * pixels,
+        "once_calls": once * calls,
+        "left_outputs": left * pixels,
+        "other_outputs": (channels - once - left) * pixels,
+    }
 
 
 def multiplier_constants(node: Node, graph: Graph) -> tuple[Constant, Constant]:

@@ -34,6 +34,5 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Comparisons; outputs; input rows."""
-    found = global_average_pool2d.features(node, graph)
-    return {name: found[name] for name in ("macs", "outputs", "rows")}
+    """Comparisons; pixels; outputs; input rows."""
+    return global_average_pool2d.features(node, graph)

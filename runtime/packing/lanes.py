@@ -120,33 +120,28 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
     """What one inference executes.
 
-    Entries, groups and records by the words of their tiles, sums of the plain form, sums always
-    scaled in full where half the precision is tried first, words and columns packed (`odd`:
-    channels not a multiple of 4), words moved, tiles, window fillings, phases of kernel rows
-    packed, runs of alike columns in them, outputs clamped afterwards, outputs staged, rows.
+    Entries, groups and records by the words of their tiles, those of outputs of any sign, sums of
+    the plain form, those whose scale shifts left, sums always scaled in full where half the
+    precision is tried first, what packing takes (`Layout.packing_features`), tiles, outputs
+    clamped afterwards, staged in words and alone, passes over rows, steps.
     """
     plan = _Plan.of(node, graph, rows)
     window = plan.layout.window
     row = window.out_w * window.out_c
-    threes = twos = columns = moved = fills = phases = runs = staged = 0
+    threes = twos = passed = staged = 0
     for steps, part in plan.layout.parts():
         passes = steps * (1 if plan.layout.joined else part.rows)
-        chunks = len(part.spans())
+        passed += passes
         threes += passes * part.threes
         twos += passes * part.twos
-        columns += steps * part.kernel_rows() * part.columns()
-        kept = window.kernel_h - part.row_advance
-        moved += (passes - steps) * chunks * kept * window.in_c * plan.layout.plane
-        fills += passes * chunks
-        phases += steps * part.kernel_rows() * part.phases * chunks
-        runs += steps * part.kernel_rows() * part.runs()
         waste = part.pairs == 1 and not plan.plain
-        staged += steps * part.rows * row * (waste or part.joined)
+        staged += steps * part.rows * waste
     entries = sum(len(group) for channel in plan.channels for group in channel.groups)
     groups = sum(len(channel.groups) for channel in plan.channels)
     exact = sum(-scale.shift < stream.LEAST_RIGHT_OF_HALF for scale in plan.scales)
-    odd = window.in_c % 4 != 0
     clamped = clamp_limits(node, graph) != (-128, 127) and not plan.plain
+    signed = clamp_limits(node, graph)[0] < zero_point_of(graph, node.output)
+    sums = (6 * threes + 4 * twos) * plan.plain
     return {
         "entries3": threes * entries,
         "entries2": twos * entries,
@@ -154,19 +149,19 @@ def features(node: Node, graph: Graph, rows: int = 1) -> dict[str, float]:
         "groups2": twos * groups,
         "records3": threes * window.out_c,
         "records2": twos * window.out_c,
-        "sums": (6 * threes + 4 * twos) * window.out_c * plan.plain,
+        "signed3": threes * window.out_c * signed,
+        "signed2": twos * window.out_c * signed,
+        "sums": sums * window.out_c,
         "exact": (6 * threes + 4 * twos) * exact * (not plan.plain),
-        "words": columns * window.in_c * (not odd),
-        "words_odd": columns * window.in_c * odd,
-        "columns": columns,
-        "moved": moved,
+        "left_sums": sums * geometry.left_shifts(node, graph),
+        **plan.layout.packing_features(),
         "tiles": threes + twos,
-        "fills": fills,
-        "phases": phases,
-        "runs": runs,
         "clamped": window.out_h * row * clamped,
-        "staged": staged,
+        "staged_words": staged * (row // 4),
+        "staged": staged * (row % 4),
+        "passes": passed,
         "rows": window.out_h,
+        "steps": plan.layout.steps,
     }
 
 

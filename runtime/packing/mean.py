@@ -43,6 +43,8 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Additions; outputs; input rows."""
+    """Additions; pixels; outputs; input rows; the one inference."""
     source = graph[node.inputs[0]]
-    return {"macs": source.size, "outputs": source.shape[3], "rows": source.shape[1]}
+    _, height, width, channels = source.shape
+    found = {"macs": source.size, "pixels": height * width, "outputs": channels, "rows": height}
+    return {**found, "start": 1}

@@ -98,49 +98,42 @@ def features(node: Node, graph: Graph, rows: int = 1, lean: bool = False) -> dic
     """What one inference executes.
 
     Instructions of the tiles' records as the assembly has them, what C adds to those of the plain
-    form (records and channels of tiles, pixels of channels), words and columns packed (`odd`:
-    channels not a multiple of 4), words moved, tiles, fillings of the window, phases of kernel rows
-    packed, runs of alike columns in them, outputs clamped afterwards, four at a time or one,
-    outputs staged, rows.
+    form (records and channels of tiles, sums, those that are outputs, those whose scale shifts
+    left), what packing takes (`Layout.packing_features`), tiles, outputs clamped afterwards, four
+    at a time or one, outputs staged in words and alone, passes over rows, steps.
     """
     plan = _Plan.of(node, graph, rows, lean)
     window = plan.layout.window
-    form, records = plan.form, len(plan.records)
-    odd = window.in_c % 4 != 0
+    plain, records = plan.form == PLAIN, len(plan.records)
     row = window.out_w * window.out_c
-    tiles = loop = pixels = columns = moved = fills = phases = runs = staged = 0
+    tiles = loop = sums = pixels = passed = staged = 0
     for steps, part in plan.layout.parts():
         passes = steps * (1 if plan.layout.joined else part.rows)
-        chunks = len(part.spans())
+        passed += passes
         tiles += passes * part.tiles
         loop += passes * part.tiles * plan.tile_instructions(part)
+        sums += passes * part.tiles * 2 * part.tile
         pixels += passes * sum(part.tile_pixels(tile) for tile in range(part.tiles))
-        columns += steps * part.kernel_rows() * part.columns()
-        kept = window.kernel_h - part.row_advance
-        moved += (passes - steps) * chunks * kept * window.in_c * plan.layout.plane
-        fills += passes * chunks
-        phases += steps * part.kernel_rows() * part.phases * chunks
-        runs += steps * part.kernel_rows() * part.runs()
-        waste = part.pairs < part.tile and form != PLAIN
-        staged += steps * part.rows * window.out_w * window.out_c * (waste or part.joined)
-    clamped = clamp_limits(node, graph) != (-128, 127) and form != PLAIN
+        waste = part.pairs < part.tile and not plain
+        staged += steps * part.rows * waste
+    clamped = clamp_limits(node, graph) != (-128, 127) and not plain
+    left = geometry.left_shifts(node, graph) if plain else 0
     return {
         "loop": loop,
-        "records_plain": tiles * records * (form == PLAIN),
-        "channels_plain": tiles * window.out_c * (form == PLAIN),
-        "pixels_plain": pixels * window.out_c * (form == PLAIN),
-        "words": columns * window.in_c * (not odd),
-        "words_odd": columns * window.in_c * odd,
-        "columns": columns,
-        "moved": moved,
+        "records_plain": tiles * records * plain,
+        "channels_plain": tiles * window.out_c * plain,
+        "sums_plain": sums * window.out_c * plain,
+        "pixels_plain": pixels * window.out_c * plain,
+        "left_plain": pixels * left,
+        **plan.layout.packing_features(),
         "tiles": tiles,
-        "fills": fills,
-        "phases": phases,
-        "runs": runs,
         "clamped_fours": window.out_h * (row // 4) * clamped,
         "clamped": window.out_h * (row % 4) * clamped,
-        "staged": staged,
+        "staged_words": staged * (row // 4),
+        "staged": staged * (row % 4),
+        "passes": passed,
         "rows": window.out_h,
+        "steps": plan.layout.steps,
     }
 
 

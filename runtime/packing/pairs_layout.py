@@ -15,6 +15,12 @@ from fedtiny.runtime.packing import geometry
 TILE = 4
 """Words of a tile, each of two pixels, unless a row has three."""
 
+PACKING_FEATURES = (
+    *("fills", "phases", "runs", "runs_inside", "columns", "columns_odd"),
+    *("eights", "fours", "words_odd", "moves", "moved", "moved_rest"),
+)
+"""What `Layout.packing_features` counts."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -146,21 +152,70 @@ class Layout:
         return sum(self.phases * words + more for words in self.spans())
 
     def runs(self) -> int:
-        """Pieces in which one kernel row, or all joined rows, are packed: any row end ends one."""
+        """Pieces in which one kernel row inside the image, or all joined rows, are packed."""
         w, partner, runs = self.window, self.width - self.pairs, 0
         for index, span in enumerate(self.spans()):
             first = self.tile_start(index * self.chunk_tiles)
             if self.joined:
                 ends = np.arange(0, self.width, w.out_w)
-                low, high, phases = first, first + span, 1
-            else:
-                ends, phases = np.array([0, w.in_w]), self.phases
-                low = first * w.stride_w - w.pad_left
-                high = low + (span - 1) * w.stride_w + w.reach_w
-                partner = (self.width - self.pairs) * w.stride_w
-            cuts = np.unique(np.concatenate([ends, ends - partner]))
-            runs += phases * (1 + int(np.count_nonzero((cuts > low) & (cuts < high))))
+                cuts = np.unique(np.concatenate([ends, ends - partner]))
+                runs += 1 + int(np.count_nonzero((cuts > first) & (cuts < first + span)))
+                continue
+            for phase in range(self.phases):
+                x = first * w.stride_w + phase - w.pad_left
+                at = x + np.arange(span + (w.reach_w - 1 - phase) // w.stride_w) * w.stride_w
+                other = at + partner * w.stride_w
+                kinds = np.searchsorted([0, w.in_w], np.stack([at, other]), "right")
+                runs += 1 + int(np.count_nonzero(np.diff(kinds).any(axis=0)))
         return runs
+
+    def packing_features(self) -> dict[str, float]:
+        """What filling the window executes in one inference.
+
+        Fillings; phases of kernel rows, inside and outside the image; runs of alike columns, those
+        that were looked for inside the image; columns, and their channels eight, four and one at a
+        time (`odd`: channels not a multiple of 4); moves of rows that stay, words moved, and those
+        that are left of eights.
+        """
+        w, count = self.window, dict.fromkeys(PACKING_FEATURES, 0)
+        odd = w.in_c % 4 != 0
+        for steps, part in self.parts():
+            chunks, passes = len(part.spans()), 1 if part.joined else part.rows
+            kept = 0 if part.joined else w.kernel_h - part.row_advance
+            count["fills"] += steps * passes * chunks
+            moves = steps * (passes - 1) * chunks * (kept > 0)
+            words = kept * w.in_c * part.plane
+            count["moves"] += moves
+            count["moved"] += moves * words
+            count["moved_rest"] += moves * (words % 8)
+            packed, runs = steps * part.kernel_rows(), part.runs()
+            inside = packed if part.joined else self._inside(steps, part)
+            if part.joined:
+                packed = inside = steps
+            count["phases"] += packed * part.phases * chunks
+            count["runs_inside"] += inside * runs
+            count["runs"] += inside * runs + (packed - inside) * part.phases * chunks
+            columns = packed * part.columns()
+            count["columns_odd" if odd else "columns"] += columns
+            if odd:
+                count["words_odd"] += columns * w.in_c
+            else:
+                count["eights"] += columns * (w.in_c // 8)
+                count["fours"] += columns * (w.in_c // 4 % 2)
+        return dict(count)
+
+    def _inside(self, steps: int, part: Layout) -> int:
+        """Kernel rows packed in a kind of steps that lie inside the image."""
+        w = self.window
+        first = 0 if part.rows == self.rows else self.steps - 1
+        found = 0
+        for step in range(first, first + steps):
+            for row in range(part.rows):
+                top = (step * self.rows + row) * w.stride_h - w.pad_top
+                kept = 0 if row == 0 else w.kernel_h - part.row_advance
+                at = top + np.arange(kept, w.kernel_h) * w.dilation_h
+                found += int(np.count_nonzero((at >= 0) & (at < w.in_h)))
+        return found
 
     def kernel_rows(self) -> int:
         """Kernel rows that one step packs in each chunk."""

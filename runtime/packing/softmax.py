@@ -48,7 +48,19 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Outputs; pixels; output rows."""
+    """Outputs, of int8 nodes those besides each pixel's greatest whose exponential is
+    expected to count; pixels; output rows.
+
+    Inputs are taken to be spread evenly over int8: what counts depends on the data.
+    """
     output = graph[node.output]
     pixels = output.size // output.shape[-1]
-    return {"outputs": output.size, "pixels": pixels, "rows": geometry.row_count(output.shape)}
+    rows = geometry.row_count(output.shape)
+    found: dict[str, float] = {"outputs": output.size, "pixels": pixels, "rows": rows}
+    if output.dtype == "int8":
+        assert isinstance(node.attributes, Softmax)
+        p = softmax_parameters(node.attributes.beta, scale_of(graph, node.inputs[0]))
+        channels = output.shape[-1]
+        greatest = 255 * channels / (channels + 1)  # expected, above the least
+        found["exponentials"] = pixels * (channels - 1) * min(1.0, -p.diff_min / greatest)
+    return found

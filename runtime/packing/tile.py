@@ -75,7 +75,7 @@ def gather_features(window: Window, shape: Tile, lanes: int) -> dict[str, float]
     """What gathering the tiles of one inference executes, for tiles of `lanes` output pixels.
 
     Bytes set to padding, rows copied, columns looked at in them, those inside the image, channels
-    copied four at a time and one at a time.
+    copied four at a time and one at a time, columns with such a rest.
     """
     tops = np.arange(window.out_h)[:, None] * window.stride_h - window.pad_top
     rows = tops + np.arange(window.kernel_h) * window.dilation_h
@@ -91,4 +91,5 @@ def gather_features(window: Window, shape: Tile, lanes: int) -> dict[str, float]
         "columns_inside": columns_inside,
         "gathered_fours": columns_inside * (window.in_c // 4),
         "gathered": columns_inside * (window.in_c % 4),
+        "rests": columns_inside * (window.in_c % 4 > 0),
     }

@@ -77,14 +77,16 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Multiply-accumulates; taps that meet a pixel and that are tried; outputs; output rows."""
+    """Multiply-accumulates; taps that meet a pixel, that are tried, and that are in
+    rows that are tried; outputs; their pixels; output rows."""
     a = _attributes(node)
     shape, made = graph[node.inputs[0]].shape, graph[node.output].shape
     kernel = graph[node.inputs[1]].shape
-    inner, tried = 1, 1
+    inner, tried, every = 1, 1, 1
     for axis in range(2):
         at = np.arange(made[1 + axis])[:, None] + a.crop[axis] - np.arange(kernel[1 + axis])
         meets = at % a.stride[axis] == 0
+        every *= int((at % a.stride[0] == 0).sum()) if axis == 0 else at.size
         tried *= int(meets.sum())
         inner *= int((meets & (at >= 0) & (at < shape[1 + axis] * a.stride[axis])).sum())
     channels = made[3]
@@ -92,6 +94,8 @@ def features(node: Node, graph: Graph) -> dict[str, float]:
         "inner_macs": inner * channels * kernel[3],
         "inner_taps": inner * channels,
         "taps": tried * channels,
+        "columns": every * channels,
         "outputs": made[1] * made[2] * channels,
+        "pixels": made[1] * made[2],
         "rows": made[1],
     }

@@ -54,6 +54,12 @@ def unpack(packed: Packed, node: Node, graph: Graph) -> NDArray[np.generic]:
 
 
 def features(node: Node, graph: Graph) -> dict[str, float]:
-    """Outputs and output rows."""
+    """Outputs, of float nodes those of each function; output rows."""
     output = graph[node.output]
-    return {"outputs": output.size, "rows": geometry.row_count(output.shape)}
+    rows = geometry.row_count(output.shape)
+    if output.dtype == "int8":
+        return {"outputs": output.size, "rows": rows}
+    assert isinstance(node.attributes, Unary)
+    taken = node.attributes.function
+    by_function = {f"{f}_outputs": output.size * (f == taken) for f in FUNCTIONS}
+    return {**by_function, "rows": rows}

@@ -233,13 +233,13 @@
     .hword (.Lthree_\words\()_0 - .Lentries_\words) / 2, (.Lthree_\words\()_1 - .Lentries_\words) / 2
     .hword (.Lthree_\words\()_2 - .Lentries_\words) / 2, (.Lthree_\words\()_3 - .Lentries_\words) / 2
     .endif
-    .if \dense1 || \dense2
+    .if \dense1 || \dense2 || \nibble /* kinds have places whether they are there or not */
     .hword (.Lone_\words\()_0 - .Lentries_\words) / 2, (.Lone_\words\()_1 - .Lentries_\words) / 2
     .hword (.Lone_\words\()_2 - .Lentries_\words) / 2, (.Lone_\words\()_3 - .Lentries_\words) / 2
     .hword (.Lone_\words\()_4 - .Lentries_\words) / 2, (.Lone_\words\()_5 - .Lentries_\words) / 2
     .hword (.Lone_\words\()_6 - .Lentries_\words) / 2, (.Lone_\words\()_7 - .Lentries_\words) / 2
     .endif
-    .if \dense2
+    .if \dense2 || \nibble
     .hword (.Ltwo_\words\()_0 - .Lentries_\words) / 2, (.Ltwo_\words\()_1 - .Lentries_\words) / 2
     .hword (.Ltwo_\words\()_2 - .Lentries_\words) / 2, (.Ltwo_\words\()_3 - .Lentries_\words) / 2
     .endif

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
@@ -293,6 +293,23 @@ def max_pool2d(case: Case, dtype: DType) -> Graph:
     average = average_pool2d(case, dtype)
     pool = MaxPool2d(case.kernel, case.stride, case.padding, case.activation)
     return _graph(pool, [average[name] for name in ("x", "y")], 1)
+
+
+def side_by_side(graphs: Sequence[Graph]) -> Graph:
+    """One graph of several that have nothing to do with each other, in their order."""
+    tensors: dict[str, Tensor] = {}
+    nodes: list[Node] = []
+    inputs: list[str] = []
+    outputs: list[str] = []
+    for index, graph in enumerate(graphs):
+        names = {name: f"{name}{index}" for name in graph.tensors}
+        tensors |= {names[t.name]: replace(t, name=names[t.name]) for t in graph.tensors.values()}
+        for node in graph.nodes:
+            ends = [tuple(names[name] for name in part) for part in (node.inputs, node.outputs)]
+            nodes.append(Node(f"{node.name}{index}", node.attributes, *ends))
+        inputs += [names[name] for name in graph.inputs]
+        outputs += [names[name] for name in graph.outputs]
+    return Graph("side by side", tensors, tuple(nodes), tuple(inputs), tuple(outputs)).verify()
 
 
 @contextmanager

@@ -198,8 +198,10 @@ def test_groups_are_as_long_as_their_sums_allow() -> None:
     ]
 
 
-@pytest.mark.parametrize(("name", "most"), [("cortex-m3", 0.33), ("cortex-m0plus", 0.56)])
-def test_instructions_are_those_that_the_costs_say(name: str, most: float) -> None:
+@pytest.mark.parametrize(
+    ("name", "most", "error"), [("cortex-m3", 0.33, 0.03), ("cortex-m0plus", 0.56, 0.05)]
+)
+def test_instructions_are_those_that_the_costs_say(name: str, most: float, error: float) -> None:
     """On a layer that was not fitted; per dense multiply-accumulate at density 0.1."""
     case = Case((16, 16, 32), 32, density=0.1, activation="relu", zero_points=(-128, -128))
     graph = single_node.conv2d(case, "int8")
@@ -211,4 +213,4 @@ def test_instructions_are_those_that_the_costs_say(name: str, most: float) -> No
             run = core.run(kernel, node, graph, [single_node.data(graph)["x"]])
             predicted = table.instructions(kernel, node, graph, name)
             assert run.instructions / (16 * 16 * 32 * 32 * 9) < most
-            assert predicted == pytest.approx(run.instructions, rel=0.05)
+            assert predicted == pytest.approx(run.instructions, rel=error)

@@ -108,6 +108,23 @@ def with_output_scale(graph: Graph, factor: float) -> Graph:
     return graph.rewrite(graph.nodes, [tensor])
 
 
+@pytest.mark.parametrize("activation", ["none", "relu"])
+@pytest.mark.parametrize("width", [6, 11])
+def test_distances_of_four_bits_need_no_other_parts(activation: str, width: int) -> None:
+    """A program that holds what such a layer runs, and nothing else, computes the same."""
+    target = profiles.target("cortex-m4")
+    if not toolchains.available(target):
+        pytest.skip("no compiler for cortex-m4")
+    case = Case((3, width, 64), outputs=9, kernel=(1, 1), density=0.1, activation=activation)
+    graph = single_node.conv2d(case, "int8")
+    lean = table.kernel("conv2d_pairs_lean_s8_dsp")
+    parts = table.packing(lean).pack(graph.nodes[0], graph).parts
+    assert not any("dense" in part for part in parts)
+    x, y = expected(graph, 0)
+    with KernelCore(target, (lean,), parts=parts) as core:
+        np.testing.assert_array_equal(core.run(lean, graph.nodes[0], graph, [x]).output, y)
+
+
 @pytest.mark.parametrize("channels", [1, 16, 63, 64, 513])
 @pytest.mark.parametrize("density", [0.01, 0.05, 0.2, 0.5])
 def test_distances_of_four_bits(core: KernelCore, channels: int, density: float) -> None:
