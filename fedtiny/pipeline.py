@@ -369,6 +369,10 @@ class Lowering:
         return quantize_with_data(graph, self.samples, self.options, seen).graph
 
 
+def _size(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
 def _samples(source: Source, calibration: str | None) -> NDArray[np.float32] | None:
     """What to calibrate or to correct biases on; None where ranges alone are known."""
     from fedtiny.data import load_dataset
@@ -377,7 +381,14 @@ def _samples(source: Source, calibration: str | None) -> NDArray[np.float32] | N
     if calibration is not None:
         dataset = load_dataset(calibration)
         samples = np.arange(min(CALIBRATION_SAMPLES, dataset.test_from))
-        return real_inputs(dataset.subset(samples))
+        inputs = real_inputs(dataset.subset(samples))
+        wanted = source.graph[source.graph.inputs[0]].shape[1:]
+        if inputs.shape[1:] != wanted:
+            raise UsageError(
+                f"--calibration {calibration!r} has samples of {_size(inputs.shape[1:])}; model "
+                f"{source.name!r} takes {_size(wanted)}, channels last."
+            )
+        return inputs
     if not source.ranges:
         raise UsageError(
             f"model {source.name!r} has no activation ranges for int8; give --calibration "

@@ -147,8 +147,11 @@ def test_a_wrong_shape_is_named(at_place, tmp_path):
 def test_int8_without_ranges_says_what_to_give(at_place, tmp_path):
     words = ["export", "run", "--target", "cortex-m4", "--dtype", "float32", "--format", "onnx"]
     assert CliRunner().invoke(fedtiny, [*words, "--out", str(tmp_path / "f")]).exit_code == 0
-    sentence = refused(export_words(tmp_path / "f" / "model.onnx"))
-    assert "--calibration" in sentence
+    words = export_words(tmp_path / "f" / "model.onnx")
+    assert "--calibration" in refused(words)
+    np.savez(tmp_path / "odd.npz", x=np.zeros((20, 3, 5, 2), np.float32), y=np.zeros(20, int))
+    sentence = refused([*words, "--calibration", str(tmp_path / "odd.npz")])
+    assert "odd.npz' has samples of 5 x 2 x 3; model 'model' takes " in sentence
 
 
 def test_an_output_that_cannot_be_written_is_refused_before_any_work(at_place, tmp_path):
