@@ -55,7 +55,7 @@ class EmulatedCore:
         self.signature = signature
         tables = read_model(elf)
         self._estimator = Estimator(target.pipeline) if target.pipeline else None
-        self.thumb = 1 if target.family == "cortex-m" else 0
+        self.thumb = 1 if elf.pointer_bytes == 4 else 0
         if self.thumb:
             self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
             constants: Any = importlib.import_module("unicorn.arm_const")
@@ -69,8 +69,14 @@ class EmulatedCore:
         self.link, self.pc, self.sp = (
             getattr(constants, family + name) for name in ("LR", "PC", "SP")
         )
-        self.status = constants.UC_ARM_REG_XPSR if self.thumb else 0
         self.engine.ctl_set_cpu_model(getattr(constants, prefix + str(settings["cpu"])))
+        self.status = 0
+        if target.family == "cortex-m":
+            self.status = constants.UC_ARM_REG_XPSR
+        elif self.thumb:
+            self.status = constants.UC_ARM_REG_CPSR
+            self.engine.reg_write(constants.UC_ARM_REG_C1_C0_2, 0xF << 20)  # access to vectors
+            self.engine.reg_write(constants.UC_ARM_REG_FPEXC, 1 << 30)  # and switch them on
         self.error_type = unicorn.UcError
 
         self.stack = Memory(STACK_ORIGIN, STACK_BYTES)

@@ -12,7 +12,7 @@ from fedtiny.runtime import table
 from fedtiny.runtime.contract import Kernel
 
 FOLDER = Path(__file__).parent
-VECTORS = frozenset({"simd", "neon", "avx2", "dotprod"})
+VECTORS = frozenset({"simd", "neon", "aarch64", "avx2", "dotprod"})
 """Features that plain C stands in for where a processor lacks them."""
 HELPERS = (
     "planes_begin",

@@ -23,7 +23,7 @@ FEDTINY_INLINE void fedtiny_prefetch(const void *from, size_t bytes) {
 #endif
 
 /* Before a loop over an array that must become registers; plain C loops over any count. */
-#if !(defined(__aarch64__) && defined(__ARM_NEON)) && !(defined(__AVX2__) && defined(__FMA__))
+#if !defined(__ARM_NEON) && !(defined(__AVX2__) && defined(__FMA__))
 #define FEDTINY_UNROLL
 #elif defined(__clang__)
 #define FEDTINY_UNROLL _Pragma("clang loop unroll(full)")
@@ -99,6 +99,62 @@ FEDTINY_INLINE void fedtiny_v_store2(float *to, int first, fedtiny_v a, fedtiny_
     __asm__("stp %q1, %q2, [%3, %4]"
             : "+m"(*(float (*)[128])to)
             : "w"(a), "w"(b), "r"(to), "i"(4 * first));
+}
+
+#elif defined(__ARM_NEON)
+
+#include <arm_neon.h>
+
+/* 32-bit Arm, sixteen vectors. It takes denormal numbers for zero; all others are as elsewhere. */
+#define FEDTINY_VECTORS 1
+enum { FEDTINY_LANES = 4 };
+typedef float32x4_t fedtiny_v;
+
+FEDTINY_INLINE fedtiny_v fedtiny_v_all(const float *value) {
+    return vld1q_dup_f32(value);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_load(const float *from) {
+    return vld1q_f32(from);
+}
+FEDTINY_INLINE void fedtiny_v_store(float *to, fedtiny_v v) {
+    vst1q_f32(to, v);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_add(fedtiny_v a, fedtiny_v b) {
+    return vaddq_f32(a, b);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_fma(fedtiny_v sum, fedtiny_v a, fedtiny_v b) {
+    return vfmaq_f32(sum, a, b);
+}
+FEDTINY_INLINE void fedtiny_offsets4(const uint32_t *from, size_t *at) {
+    for (int i = 0; i < 4; i++) {
+        at[i] = from[i];
+    }
+}
+/* There is no fused product by a lane. */
+typedef const float *fedtiny_weights;
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_load(const float *from) {
+    return from;
+}
+FEDTINY_INLINE fedtiny_weights fedtiny_weights_one(const float *from) {
+    return from;
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_fma_weight(fedtiny_v sum, fedtiny_v a, fedtiny_weights w,
+                                              int which) {
+    return vfmaq_f32(sum, a, vld1q_dup_f32(w + which));
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_max(fedtiny_v v, fedtiny_v low) {
+    return vmaxq_f32(v, low);
+}
+FEDTINY_INLINE fedtiny_v fedtiny_v_min(fedtiny_v v, fedtiny_v high) {
+    return vminq_f32(v, high);
+}
+FEDTINY_INLINE void fedtiny_v_load2(const float *from, int first, fedtiny_v *a, fedtiny_v *b) {
+    *a = vld1q_f32(from + first);
+    *b = vld1q_f32(from + first + 4);
+}
+FEDTINY_INLINE void fedtiny_v_store2(float *to, int first, fedtiny_v a, fedtiny_v b) {
+    vst1q_f32(to + first, a);
+    vst1q_f32(to + first + 4, b);
 }
 
 #elif defined(__AVX2__) && defined(__FMA__)

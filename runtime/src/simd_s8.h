@@ -22,7 +22,7 @@ typedef struct {
     int ties;
 } fedtiny_scaling;
 
-#if defined(__aarch64__) && defined(__ARM_NEON)
+#if defined(__ARM_NEON)
 
 typedef int8x16_t fedtiny_pixels;
 typedef int8x16_t fedtiny_weight;
@@ -38,6 +38,7 @@ typedef struct {
 FEDTINY_INLINE fedtiny_weight fedtiny_weight_all(const int8_t *weight) {
     return vld1q_dup_s8(weight);
 }
+#if defined(__aarch64__)
 /* fedtiny_weight_all(weight++) by one instruction. Weights never change: no memory is named. */
 FEDTINY_INLINE fedtiny_weight fedtiny_weight_next(const int8_t **weight) {
     fedtiny_weight all;
@@ -52,8 +53,41 @@ FEDTINY_INLINE void fedtiny_pixels_load2(const int8_t *from, int first, fedtiny_
             : "=&w"(*a), "=w"(*b)
             : "r"(from), "i"(first), "m"(*(const int8_t (*)[128])from));
 }
+#else
+FEDTINY_INLINE fedtiny_weight fedtiny_weight_next(const int8_t **weight) {
+    return vld1q_dup_s8((*weight)++);
+}
+FEDTINY_INLINE void fedtiny_pixels_load2(const int8_t *from, int first, fedtiny_pixels *a,
+                                         fedtiny_pixels *b) {
+    *a = vld1q_s8(from + first);
+    *b = vld1q_s8(from + first + 16);
+}
+/* What AArch64 has instructions for. */
+FEDTINY_INLINE int16x8_t vmull_high_s8(int8x16_t a, int8x16_t b) {
+    return vmull_s8(vget_high_s8(a), vget_high_s8(b));
+}
+FEDTINY_INLINE int16x8_t vmlal_high_s8(int16x8_t sum, int8x16_t a, int8x16_t b) {
+    return vmlal_s8(sum, vget_high_s8(a), vget_high_s8(b));
+}
+FEDTINY_INLINE int32x4_t vaddw_high_s16(int32x4_t sum, int16x8_t a) {
+    return vaddw_s16(sum, vget_high_s16(a));
+}
+FEDTINY_INLINE int32_t vaddvq_s32(int32x4_t a) {
+    const int32x2_t two = vadd_s32(vget_low_s32(a), vget_high_s32(a));
+    return vget_lane_s32(vpadd_s32(two, two), 0);
+}
+FEDTINY_INLINE int16x8_t vqmovn_high_s32(int16x4_t low, int32x4_t a) {
+    return vcombine_s16(low, vqmovn_s32(a));
+}
+FEDTINY_INLINE int8x16_t vqmovn_high_s16(int8x8_t low, int16x8_t a) {
+    return vcombine_s8(low, vqmovn_s16(a));
+}
+#endif
 FEDTINY_INLINE fedtiny_pixels fedtiny_pixels_load(const int8_t *from) {
     return vld1q_s8(from);
+}
+FEDTINY_INLINE void fedtiny_pixels_store(int8_t *to, fedtiny_pixels x) {
+    vst1q_s8(to, x);
 }
 FEDTINY_INLINE fedtiny_sum16 fedtiny_products(fedtiny_pixels x, fedtiny_weight w) {
     const fedtiny_sum16 sum = {{vmull_s8(vget_low_s8(x), vget_low_s8(w)), vmull_high_s8(x, w)}};
@@ -218,6 +252,11 @@ FEDTINY_INLINE fedtiny_pixels fedtiny_pixels_load(const int8_t *from) {
         pixels.lane[i] = from[i];
     }
     return pixels;
+}
+FEDTINY_INLINE void fedtiny_pixels_store(int8_t *to, fedtiny_pixels x) {
+    for (int i = 0; i < FEDTINY_PIXELS; i++) {
+        to[i] = x.lane[i];
+    }
 }
 FEDTINY_INLINE void fedtiny_pixels_load2(const int8_t *from, int first, fedtiny_pixels *a,
                                          fedtiny_pixels *b) {

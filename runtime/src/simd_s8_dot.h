@@ -1,5 +1,5 @@
-/* Dot products of four int8 with four, for sixteen pixels at a time: NEON, or plain C that gives
- * the same numbers.
+/* Dot products of four int8 with four, for sixteen pixels at a time: NEON on AArch64, or the same
+ * numbers by single products.
  *
  * Functions marked FEDTINY_DOT may use the instructions wherever the file is compiled for; a caller
  * asks first whether the core has them, or is only built for cores that do. */

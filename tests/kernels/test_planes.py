@@ -182,7 +182,7 @@ def test_layouts_keep_values(size: tuple[int, int, int], int8: bool) -> None:
 
 
 def same_on_neon(graph: Graph, kind: str, folder: Path, name: str = "cortex-a") -> None:
-    """Plan for AArch64, run emulated and in this process: fused sums of one order, equal bits."""
+    """Plan for Arm, run emulated and in this process: fused sums of one order, equal bits."""
     target = profiles.target(name)
     plan = planner.plan(graph, target, "speed")
     assert any("chw" in (x.kernel.layout_in, x.kernel.layout_out) for x in plan.layers)
@@ -210,18 +210,36 @@ SHAPES = (
 of the window for 8 and for 4 pixels."""
 
 
-NEON_COMPILERS = [
-    pytest.param(kind, marks=[pytest.mark.slow] if index > 0 else [])
-    for index, kind in enumerate(toolchains.available(profiles.target("cortex-a")))
+IDS = ("tiles", "stride", "pixels", "eight", "four")
+NEON = ("cortex-a", "armv7-neon")
+NEON_CASES = [
+    pytest.param(
+        name,
+        kind,
+        case,
+        id=f"{name}-{kind}-{of}",
+        marks=[] if index == 0 and (name == "cortex-a" or of == "tiles") else [pytest.mark.slow],
+    )
+    for name in NEON
+    for index, kind in enumerate(toolchains.available(profiles.target(name)))
+    for of, case in zip(IDS, SHAPES, strict=True)
 ]
 
 
-@pytest.mark.parametrize("kind", NEON_COMPILERS)
+@pytest.mark.parametrize(("name", "kind", "case"), NEON_CASES)
 @pytest.mark.parametrize("kernel", KERNELS, ids=lambda k: k.name)
-@pytest.mark.parametrize("case", SHAPES, ids=["tiles", "stride", "pixels", "eight", "four"])
 def test_kernel_on_neon_equals_this_machine(
-    kernel: Kernel, case: Case, kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kernel: Kernel,
+    name: str,
+    kind: str,
+    case: Case,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
+    if "dotprod" in kernel.isa:
+        if name == "armv7-neon":
+            return
+        name = "cortex-a+dotprod"
     if kernel.op == "depthwise_conv2d":
         case = replace(case, groups=0)
     elif kernel.op == "average_pool2d":
@@ -230,13 +248,12 @@ def test_kernel_on_neon_equals_this_machine(
     if graph is None:  # a line that equals four roundings does not exist for all scales
         return
     monkeypatch.setattr(planner, "place_layouts", lambda graph, target: graph)
-    name = "cortex-a+dotprod" if "dotprod" in kernel.isa else "cortex-a"
     with single_node.only(kernel):
         same_on_neon(single_node.between_conversions(graph), kind, tmp_path, name)
 
 
 @pytest.mark.parametrize("name", ["conv2d_planes_s8", "depthwise_conv2d_planes_s8"])
-@pytest.mark.parametrize("case", SHAPES, ids=["tiles", "stride", "pixels", "eight", "four"])
+@pytest.mark.parametrize("case", SHAPES, ids=IDS)
 def test_nonzeros_by_dot_products_equal_this_machine(
     name: str, case: Case, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -251,7 +268,8 @@ def test_nonzeros_by_dot_products_equal_this_machine(
         same_on_neon(between, kind, tmp_path, "cortex-a+dotprod")
 
 
+@pytest.mark.parametrize("name", NEON)
 @pytest.mark.parametrize("dtype", sorted({k.dtype for k in KERNELS}))
-def test_a_network_on_neon_equals_this_machine(dtype: DType, tmp_path: Path) -> None:
-    kind = toolchains.available(profiles.target("cortex-a"))[0]
-    same_on_neon(networks.resnet8(dtype, 0.3, size=16, width=8), kind, tmp_path)
+def test_a_network_on_neon_equals_this_machine(dtype: DType, name: str, tmp_path: Path) -> None:
+    kind = toolchains.available(profiles.target(name))[0]
+    same_on_neon(networks.resnet8(dtype, 0.3, size=16, width=8), kind, tmp_path, name)
