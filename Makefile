@@ -19,7 +19,7 @@ install: $(INSTALLED)
 
 $(INSTALLED): setup.cfg pyproject.toml constraints.txt
 	@.ci/make-venv "$(PYTHON)"
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,flower,privacy,tensorboard]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,flower,privacy,tensorboard,wasm]'
 	@touch $@
 
 demo: $(INSTALLED)

@@ -55,26 +55,23 @@ class EmulatedCore:
         self.signature = signature
         tables = read_model(elf)
         self._estimator = Estimator(target.pipeline) if target.pipeline else None
-        self.thumb = 1 if elf.pointer_bytes == 4 else 0
-        if self.thumb:
-            self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, unicorn.UC_MODE_THUMB)
+        self.thumb = 1 if target.family == "cortex-m" else 0
+        if elf.pointer_bytes == 4:
+            mode = unicorn.UC_MODE_THUMB if self.thumb else unicorn.UC_MODE_ARM
+            self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM, mode)
             constants: Any = importlib.import_module("unicorn.arm_const")
-            prefix, registers = "UC_CPU_ARM_", ("R0", "R1", "R2")
+            cpu, register, names = "UC_CPU_ARM_", "UC_ARM_REG_", ("R0", "R1", "R2")
         else:
             self.engine = unicorn.Uc(unicorn.UC_ARCH_ARM64, unicorn.UC_MODE_ARM)
             constants = importlib.import_module("unicorn.arm64_const")
-            prefix, registers = "UC_CPU_ARM64_", ("X0", "X1", "X2")
-        family = "UC_ARM_REG_" if self.thumb else "UC_ARM64_REG_"
-        self.arguments = tuple(getattr(constants, family + name) for name in registers)
+            cpu, register, names = "UC_CPU_ARM64_", "UC_ARM64_REG_", ("X0", "X1", "X2")
+        self.arguments = tuple(getattr(constants, register + name) for name in names)
         self.link, self.pc, self.sp = (
-            getattr(constants, family + name) for name in ("LR", "PC", "SP")
+            getattr(constants, register + name) for name in ("LR", "PC", "SP")
         )
-        self.engine.ctl_set_cpu_model(getattr(constants, prefix + str(settings["cpu"])))
-        self.status = 0
-        if target.family == "cortex-m":
-            self.status = constants.UC_ARM_REG_XPSR
-        elif self.thumb:
-            self.status = constants.UC_ARM_REG_CPSR
+        self.status = constants.UC_ARM_REG_XPSR if self.thumb else 0
+        self.engine.ctl_set_cpu_model(getattr(constants, cpu + str(settings["cpu"])))
+        if elf.pointer_bytes == 4 and not self.thumb:
             self.engine.reg_write(constants.UC_ARM_REG_C1_C0_2, 0xF << 20)  # access to vectors
             self.engine.reg_write(constants.UC_ARM_REG_FPEXC, 1 << 30)  # and switch them on
         self.error_type = unicorn.UcError

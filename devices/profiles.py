@@ -18,7 +18,7 @@ from fedtiny.devices.pipeline import Pipeline
 from fedtiny.errors import UsageError, unknown_name
 from fedtiny.reading import read_toml
 
-FAMILIES = ("c", "cortex-a", "cortex-m")
+FAMILIES = ("c", "cortex-a", "cortex-m", "wasm")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Target:
     Attributes:
         name: For example ``"cortex-m4"``.
         description: One line.
-        family: ``"cortex-m"``, ``"cortex-a"`` or ``"c"`` (the machine that FedTiny runs on).
+        family: ``"cortex-m"``, ``"cortex-a"``, ``"wasm"`` or ``"c"`` (the machine that FedTiny runs
+            on).
         isa: Features that kernels may require, for example ``("dsp",)``.
         pointer_bytes: 4 or 8.
         alignment: Least alignment of arena rows in bytes.

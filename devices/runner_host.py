@@ -57,10 +57,14 @@ class HostRunner(Runner):
         """
         return build_host(toolchains.find(self._chip(), self.argument), source, work, HARNESS)
 
+    def command(self, image: Path) -> list[str]:
+        """What starts a program."""
+        return [str(image)]
+
     def load(self, build: BuildInfo, signature: Signature) -> None:
         """Start the program."""
         self.close()
-        self._stream = ProcessStream([str(build.image)])
+        self._stream = ProcessStream(self.command(build.image))
         self._session = FirmwareSession(self._stream, signature)
 
     def run(self, inputs: tuple[NDArray[np.generic], ...]) -> RunResult:

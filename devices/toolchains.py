@@ -25,6 +25,9 @@ from fedtiny.errors import RunnerError, unknown_name
 KINDS = ("gcc", "zig")
 ENVIRONMENT = "FEDTINY_TOOLCHAIN"
 
+BARE_FAMILIES = ("cortex-a", "cortex-m")
+"""Whose programs are built without an operating system."""
+
 _COMPILE = ("-std=c99", "-O2", "-g0", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections")
 _BARE = (
     "-ffreestanding",
@@ -104,6 +107,7 @@ class Toolchain:
                 flags += [] if self.memory else ["-nodefaultlibs"]
         files = [str(path) for path in objects]
         library = ["-lgcc"] if self.kind == "gcc" and self.bare and not self.memory else []
+        library += [] if self.bare else ["-lm"]
         self._run([*flags, *files, *library, "-o", str(image)], f"link {image.name}")
 
     def shared(self, source: Path, library: Path) -> None:
@@ -157,7 +161,7 @@ def available(target: Target) -> tuple[str, ...]:
 
 
 def _gcc(target: Target, path: str) -> Toolchain:
-    bare = target.family != "c"
+    bare = target.family in BARE_FAMILIES
     name = target.gcc[0]
     return Toolchain(
         kind="gcc",
@@ -171,7 +175,7 @@ def _gcc(target: Target, path: str) -> Toolchain:
 
 
 def _zig(target: Target) -> Toolchain:
-    bare = target.family != "c"
+    bare = target.family in BARE_FAMILIES
     command = (sys.executable, "-m", "ziglang")
     return Toolchain(
         kind="zig",

@@ -2,7 +2,7 @@
  * Lite's roundings on all pairs of inputs, so padding stays the zero point. */
 #include "src/simd_s8.h"
 
-#if defined(__aarch64__) && defined(__ARM_NEON)
+#if defined(__ARM_NEON)
 
 /* sum += factor * sixteen int8. */
 FEDTINY_INLINE void add_multiples(fedtiny_sum32 *sum, const int8_t *from, int32x4_t factor) {

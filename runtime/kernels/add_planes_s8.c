@@ -5,7 +5,7 @@
 /* Both inputs are shifted left by this, so that scaling keeps precision. */
 enum { SHIFT = 20 };
 
-#if defined(__aarch64__) && defined(__ARM_NEON)
+#if defined(__ARM_NEON)
 
 /* (x + offset) * 2^SHIFT, four at a time. */
 FEDTINY_INLINE fedtiny_sum32 widened(const int8_t *from, int32_t offset) {

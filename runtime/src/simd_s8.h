@@ -72,6 +72,18 @@ FEDTINY_INLINE int16x8_t vmlal_high_s8(int16x8_t sum, int8x16_t a, int8x16_t b) 
 FEDTINY_INLINE int32x4_t vaddw_high_s16(int32x4_t sum, int16x8_t a) {
     return vaddw_s16(sum, vget_high_s16(a));
 }
+FEDTINY_INLINE int16x8_t vaddw_high_s8(int16x8_t sum, int8x16_t a) {
+    return vaddw_s8(sum, vget_high_s8(a));
+}
+FEDTINY_INLINE int16x8_t vmovl_high_s8(int8x16_t a) {
+    return vmovl_s8(vget_high_s8(a));
+}
+FEDTINY_INLINE int16x8_t vuzp2q_s16(int16x8_t a, int16x8_t b) {
+    return vuzpq_s16(a, b).val[1];
+}
+FEDTINY_INLINE int32x4_t vmovl_high_s16(int16x8_t a) {
+    return vmovl_s16(vget_high_s16(a));
+}
 FEDTINY_INLINE int32_t vaddvq_s32(int32x4_t a) {
     const int32x2_t two = vadd_s32(vget_low_s32(a), vget_high_s32(a));
     return vget_lane_s32(vpadd_s32(two, two), 0);
