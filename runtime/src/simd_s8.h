@@ -98,9 +98,6 @@ FEDTINY_INLINE int8x16_t vqmovn_high_s16(int8x8_t low, int16x8_t a) {
 FEDTINY_INLINE fedtiny_pixels fedtiny_pixels_load(const int8_t *from) {
     return vld1q_s8(from);
 }
-FEDTINY_INLINE void fedtiny_pixels_store(int8_t *to, fedtiny_pixels x) {
-    vst1q_s8(to, x);
-}
 FEDTINY_INLINE fedtiny_sum16 fedtiny_products(fedtiny_pixels x, fedtiny_weight w) {
     const fedtiny_sum16 sum = {{vmull_s8(vget_low_s8(x), vget_low_s8(w)), vmull_high_s8(x, w)}};
     return sum;
@@ -264,11 +261,6 @@ FEDTINY_INLINE fedtiny_pixels fedtiny_pixels_load(const int8_t *from) {
         pixels.lane[i] = from[i];
     }
     return pixels;
-}
-FEDTINY_INLINE void fedtiny_pixels_store(int8_t *to, fedtiny_pixels x) {
-    for (int i = 0; i < FEDTINY_PIXELS; i++) {
-        to[i] = x.lane[i];
-    }
 }
 FEDTINY_INLINE void fedtiny_pixels_load2(const int8_t *from, int first, fedtiny_pixels *a,
                                          fedtiny_pixels *b) {
