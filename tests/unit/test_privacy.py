@@ -42,7 +42,7 @@ def answer(
 
 TRAINING = {
     "round": 1, "seed": 0, "method": "fedavg", "epochs": 4, "batch": 4, "lr": 0.3, "momentum": 0.9,
-    "weight_decay": 0.0, "pattern": "unstructured",
+    "weight_decay": 0.0, "pattern": "unstructured", "training_engine": "torch",
 }  # fmt: skip
 
 
