@@ -133,9 +133,8 @@ def export(
         source = open_source(model)
         task.advance(1, "passes")
         options = Options(calibration_method, equalize, correct_bias)
-        lowering = Lowering(
-            source, dtype or chip.dtype, calibration, options, pattern or "unstructured"
-        )
+        kind = dtype or _dtype(source, chip)
+        lowering = Lowering(source, kind, calibration, options, pattern or "unstructured")
         graph = lowering.final(density)
         task.advance(1, "planning")
         compiled = compile_graph(graph, chip, ram, board, feed, optimize)
@@ -186,7 +185,7 @@ def curve(
     board, chip = _target(target, device)
     with progress.task("planning", 1) as task:
         source = open_source(model)
-        kind = dtype or chip.dtype
+        kind = dtype or _dtype(source, chip)
         lowering = Lowering(source, kind, calibration, Options(), pattern or "unstructured")
         points = compiler.curve(lowering.final(density), chip, feed)
         task.advance()
@@ -303,7 +302,7 @@ class Lowering:
             raise unknown_name("dtype", dtype, ("int8", "float32", "float16"))
         self.source, self.options, self.pattern = source, options, pattern
         self.dtype = cast("DType", dtype)
-        integers = any(tensor.dtype == "int8" for tensor in source.graph.activations())
+        integers = _is_int8(source)
         if integers and dtype != "int8":
             raise UsageError(f"model {source.name!r} is int8 already; {dtype} is not possible.")
         if (integers or dtype != "int8") and options != type(options)():
@@ -367,6 +366,15 @@ class Lowering:
                 )
             return quantize(graph, choose_ranges(seen, self.options.method))
         return quantize_with_data(graph, self.samples, self.options, seen).graph
+
+
+def _is_int8(source: Source) -> bool:
+    return any(tensor.dtype == "int8" for tensor in source.graph.activations())
+
+
+def _dtype(source: Source, chip: Target) -> str:
+    """What a model is compiled to where nothing was asked for."""
+    return "int8" if _is_int8(source) else chip.dtype
 
 
 def _size(shape: tuple[int, ...]) -> str:

@@ -48,8 +48,8 @@ def _formats(
 @click.option(
     "--dtype",
     type=click.Choice(["int8", "float32", "float16"]),
-    help="Default: int8 for Cortex-M and Cortex-A, float32 for x86-64. float16 stores weights so "
-    "in .onnx and .tflite files.",
+    help="Default: int8 for an int8 model, Cortex-M and Cortex-A, float32 for others. float16 "
+    "stores weights so in .onnx and .tflite files.",
 )
 @click.option(
     "--io",

@@ -17,7 +17,7 @@ from fedtiny.cli.session import session
 @click.option(
     "--dtype",
     type=click.Choice(["int8", "float32", "float16"]),
-    help="Default: int8 for Cortex-M and Cortex-A, float32 for x86-64.",
+    help="Default: int8 for an int8 model, Cortex-M and Cortex-A, float32 for others.",
 )
 @click.option(
     "--density",

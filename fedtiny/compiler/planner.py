@@ -366,7 +366,7 @@ def _options(node: Node, graph: Graph, target: Target) -> tuple[Option, ...]:
         raise _unsupported(node, graph, target)
     found = []
     costs = cost_model.compare(kernels, node, graph, target)
-    counted = cost_model.cost_set(target) == target.cost
+    counted = target.counted and cost_model.cost_set(target) == target.cost
     for kernel, cost in zip(kernels, costs, strict=True):
         if cost is None:
             continue

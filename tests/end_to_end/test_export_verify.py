@@ -13,10 +13,12 @@ import fedtiny
 from fedtiny import pipeline
 from fedtiny.compiler.calibration import observe
 from fedtiny.errors import DoesNotFitError, MismatchError, UsageError
+from fedtiny.exporters import tflite
 from fedtiny.golden import Golden
 from fedtiny.models import create
 from fedtiny.report.model import DeploymentReport, read_report
 from fedtiny.sparse_model import Provenance, SparseModel
+from tests.networks import resnet8
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +228,15 @@ def test_every_format_is_written_and_verified(model: Path, tmp_path: Path, io: s
     assert len(seen.verification) == 3 + 2 * 2 + 2
     assert seen.accuracy is not None
     assert seen.accuracy.runtime == seen.accuracy.int8
+
+
+def test_an_int8_model_stays_int8_where_float_is_the_default(tmp_path: Path) -> None:
+    tflite.write(resnet8("int8", 0.3, size=8, width=4), tmp_path / "net.tflite")
+    report = pipeline.export(
+        tmp_path / "net.tflite", target="x86-64", out=tmp_path / "x", formats=("onnx", "c")
+    )
+    assert report.model.input.dtype == "int8"
+    assert report.totals.instructions is None  # times rank kernels there; they count nothing
 
 
 def test_a_format_that_would_be_wrong_is_refused_and_nothing_is_left(
